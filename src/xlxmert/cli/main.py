@@ -1,0 +1,104 @@
+"""The command line's door: finds the verb, runs it, and turns whatever goes wrong into one line."""
+
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+import xlxmert
+from xlxmert.core.errors import UsageError, XlxmertError
+
+VERBS = {
+    "world": "write the built-in world as data-set files",
+    "codebook": "fit the visual vocabulary",
+    "prepare": "turn pictures and annotations into codes and sentences",
+    "pretrain": "train the transformer; resumable",
+    "render": "train the image generator",
+    "paint": "paint pictures from words",
+    "caption": "describe pictures",
+    "answer": "answer questions about pictures",
+    "match": "say how well sentences fit pictures",
+    "evaluate": "measure a checkpoint",
+    "convert": "read and write published checkpoints",
+    "serve": "open the web studio",
+    "demo": "paint, caption and answer with the bundled checkpoint; write a gallery",
+}
+"""Every verb in the road's order; ``xlxmert.cli.<verb>`` holds its dataclass ``Options`` and ``run(options) -> int``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and give its exit code: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return _run(words)
+    except XlxmertError as error:
+        if debug:
+            raise
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return _complain(f"something unexpected happened ({text}): run again with --debug to see where", 1)
+
+
+def verbs() -> dict[str, str]:
+    """The verbs of this installation and what they do."""
+    return {verb: text for verb, text in VERBS.items() if importlib.util.find_spec(f"xlxmert.cli.{verb}")}
+
+
+def _run(words: Sequence[str]) -> int:
+    """Find the verb and hand it the rest."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview(), file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    if words[0] in ("-V", "--version", "version"):
+        print(f"xlxmert {xlxmert.__version__}")
+        return 0
+    verb, known = words[0], verbs()
+    if verb not in known:
+        close = difflib.get_close_matches(verb, known, n=2, cutoff=0.5)
+        meant = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(known)}"
+        raise UsageError(f"expected a verb, found '{verb}': {meant}")
+    return _run_verb(verb, words[1:])
+
+
+def _run_verb(verb: str, words: Sequence[str]) -> int:
+    """Parse a verb's options and run it; nothing of the other verbs is imported."""
+    import tyro
+
+    module = importlib.import_module(f"xlxmert.cli.{verb}")
+    try:
+        options = tyro.cli(module.Options, prog=f"xlxmert {verb}", args=words)
+    except SystemExit as stop:  # the parser has printed its help or its complaint
+        return stop.code if isinstance(stop.code, int) else 2
+    return int(module.run(options))
+
+
+def _overview() -> str:
+    """The help of the whole command line."""
+    lines = [f"  {verb:<10}{text}" for verb, text in verbs().items()]
+    return "\n".join(
+        [
+            "usage: xlxmert VERB [options]     paint, caption and answer with one small transformer",
+            "",
+            *lines,
+            "",
+            "xlxmert VERB --help shows a verb's options; --version the version; --debug a full traceback.",
+        ]
+    )
+
+
+def _complain(text: str, code: int) -> int:
+    """One line on standard error."""
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    return code

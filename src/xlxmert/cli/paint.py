@@ -1,0 +1,187 @@
+"""``xlxmert paint``: pictures from words."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from xlxmert.cli.common import Common, print_json, print_picture, print_table, progress
+from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.sampling import AnySampler, EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster
+from xlxmert.studio import Painting, Studio
+from xlxmert.studio.files import check_free, file_names, save_gif, save_painting, save_picture
+from xlxmert.studio.painter import SAMPLER
+
+SamplerName = Literal["mask-predict", "maskgit", "raster", "random", "easy-first"]
+SUFFIX = ".png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Paint pictures from words.
+
+    xlxmert paint "two red cars on the beach" --count 3 --sheet
+    """
+
+    prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT")] = ()
+    """What to paint, each prompt in quotes."""
+    file: Annotated[Path | None, tyro.conf.arg(name="prompts")] = None
+    """A text file of further prompts, one per line."""
+    out: Path = Path(".")
+    """A folder for <prompt>-<seed>.png, or a file name that ends in .png for a single picture."""
+    count: int = 1
+    """Pictures per prompt, with seeds seed, seed + 1, …"""
+    seed: int = 0
+    """The same seed and prompt give the same picture, alone or among others."""
+    sampler: SamplerName | None = None
+    """How the picture's codes are chosen; by default the way that suits the bundled checkpoint best."""
+    steps: int | None = None
+    """Steps of mask-predict, maskgit or random (there, visits of cells)."""
+    temperature: float | None = None
+    """Spread of the drawn codes; 0 takes the most probable; not for mask-predict."""
+    choice_temperature: float | None = None
+    """Noise in which cells maskgit settles first."""
+    steps_gif: bool = False
+    """Also write a GIF of every step."""
+    sheet: bool = False
+    """Also write sheet.png with all pictures side by side."""
+    show: bool = False
+    """Show the pictures in the terminal."""
+    overwrite: bool = False
+    """Replace files that xlxmert did not paint."""
+
+
+def run(options: Options) -> int:
+    """Paint and save; one line per picture."""
+    prompts = _prompts(options)
+    wanted = [(prompt, options.seed + extra) for prompt in prompts for extra in range(options.count)]
+    sampler = make_sampler(options.sampler, options.steps, options.temperature, options.choice_temperature)
+    paths = _paths(options, wanted)
+    studio = options.studio()
+    paintings = studio.paint_each([prompt for prompt, _ in wanted], seeds=[seed for _, seed in wanted], sampler=sampler)
+    rows, done = [], []
+    for painting, path in zip(progress(paintings, len(wanted), "painting"), paths, strict=True):
+        save_painting(path, painting, options.overwrite)
+        gif = _gif(studio, painting, path, sampler, options.overwrite) if options.steps_gif else None
+        rows.append(_row(painting, path, gif))
+        if options.sheet:
+            done.append(painting)
+        if options.show and not options.json:
+            print_picture(painting.picture)
+    _tell_notes(rows)
+    sheet = _sheet(done, options, paths[0].parent) if options.sheet else None
+    if options.json:
+        print_json({"paintings": rows, "sheet": sheet})
+    else:
+        _print(rows, sheet)
+    return 0
+
+
+def make_sampler(
+    name: SamplerName | None, steps: int | None = None, temperature: float | None = None, choice: float | None = None
+) -> AnySampler:
+    """The sampler of these settings; what is not given keeps its default.
+
+    Raises:
+        UsageError: a setting is out of range, or the sampler has no such setting.
+    """
+    if name is None and steps is temperature is choice is None:
+        return SAMPLER
+    name = name or "maskgit"
+    spread = {"--temperature": "temperature"}
+    given = {"--steps": steps, "--temperature": temperature, "--choice-temperature": choice}
+    takes = {
+        "mask-predict": {"--steps": "steps"},
+        "maskgit": {
+            "--steps": "steps", "--temperature": "token_temperature", "--choice-temperature": "choice_temperature"
+        },
+        "raster": spread,
+        "random": {"--steps": "steps", **spread},
+        "easy-first": spread,
+    }[name]
+    for option, value in given.items():
+        if value is not None and option not in takes:
+            raise UsageError(f"expected {', '.join(takes)} for the sampler {name}, found {option}: leave it out")
+    settings = {takes[option]: value for option, value in given.items() if value is not None}
+    kinds = {"mask-predict": MaskPredict, "maskgit": MaskGIT, "raster": Raster, "easy-first": EasyFirst}
+    if name == "random":
+        return RandomOrder.of_steps(steps or 64, temperature=temperature or 0.0)
+    sampler: AnySampler = kinds[name](**settings)
+    return sampler
+
+
+def _prompts(options: Options) -> list[str]:
+    """All prompts, from the command line and from the file."""
+    prompts = list(options.prompts)
+    if options.file is not None:
+        try:
+            lines = options.file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise XlxmertError(f"could not read the prompts in {options.file}: {error}") from error
+        prompts += [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise UsageError('expected at least one prompt, found none: xlxmert paint "two red cars on the beach"')
+    if options.count < 1:
+        raise UsageError(f"expected a --count of at least 1, found {options.count}")
+    return prompts
+
+
+def _paths(options: Options, wanted: Sequence[tuple[str, int]]) -> list[Path]:
+    """Where each picture goes; whatever is in the way is told before anything is painted."""
+    if options.out.suffix.lower() == SUFFIX:
+        if len(wanted) > 1:
+            raise UsageError(f"expected a folder for {len(wanted)} pictures, found --out {options.out}: name a folder")
+        paths = [options.out]
+    elif options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"expected a folder or a .png file, found --out {options.out}, a file: choose another name")
+    else:
+        paths = [options.out / f"{name}{SUFFIX}" for name in file_names(wanted)]
+    for path in paths:
+        check_free(path, options.overwrite)
+    return paths
+
+
+def _gif(studio: Studio, painting: Painting, path: Path, sampler: AnySampler, overwrite: bool) -> Path:
+    """The steps of a painting as a GIF beside it."""
+    target = path.with_suffix(".gif")
+    check_free(target, overwrite)
+    frames = studio.paint_steps(painting.prompt, painting.seed, sampler)
+    save_gif(target, [frame.picture for frame in frames], overwrite)
+    return target
+
+
+def _sheet(paintings: Sequence[Painting], options: Options, folder: Path) -> str:
+    """All pictures on one sheet, one row per prompt."""
+    from xlxmert.core.images import contact_sheet
+
+    width = options.count if options.count > 1 else 6
+    rows = [paintings[start : start + width] for start in range(0, len(paintings), width)]
+    texts = [[f"{painting.prompt} ({painting.seed})" for painting in row] for row in rows]
+    path = folder / "sheet.png"
+    sheet = contact_sheet([[painting.picture for painting in row] for row in rows], texts)
+    save_picture(path, sheet, options.overwrite)
+    return str(path)
+
+
+def _row(painting: Painting, path: Path, gif: Path | None) -> dict[str, object]:
+    row = {"prompt": painting.prompt, "seed": painting.seed, "file": str(path), "notes": list(painting.notes)}
+    return row if gif is None else {**row, "gif": str(gif)}
+
+
+def _tell_notes(rows: Sequence[dict[str, object]]) -> None:
+    """Say each note once, on standard error."""
+    for note in dict.fromkeys(note for row in rows for note in row["notes"]):  # type: ignore[attr-defined]
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _print(rows: Sequence[dict[str, object]], sheet: str | None) -> None:
+    """A line for one picture, a table for more."""
+    if len(rows) == 1:
+        print(rows[0]["file"])
+    else:
+        print_table(("prompt", "seed", "file"), [[str(row[key]) for key in ("prompt", "seed", "file")] for row in rows])
+    if sheet:
+        print(sheet)

@@ -1,0 +1,274 @@
+"""The checkpoint folder: everything that a studio needs, written and read as a whole."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from xlxmert.convert.locate import ANSWERS, CARD, CODEBOOK, CONFIG, GENERATOR, MODEL, TOKENIZER, locate
+from xlxmert.core.axes import Tensor
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import read_json, read_tensors, write_json, write_tensors, write_text
+from xlxmert.data.answers import AnswerTable
+from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.models.generator import Generator, GeneratorConfig
+from xlxmert.models.lxmert import Lxmert, LxmertConfig
+from xlxmert.vision.codebook import Codebook
+from xlxmert.vision.vocabulary import VisualVocabulary
+
+FORMAT = 1
+"""The version of the folder's layout."""
+FAMILY = "lxmert"
+CENTROIDS = "centroids"
+
+
+class Bundle:
+    """A model with all that belongs to it.
+
+    Args:
+        model: the transformer.
+        tokenizer: its words.
+        vocabulary: from pixels to codes, or a function that loads it when it is first asked for; painting never asks.
+        generator: from features to pixels; None for a model that does not paint.
+        answers: the answers that the question head knows.
+        card: the model card, Markdown.
+        facts: whatever else should travel along, fit for JSON: seed, recipe, measured scores. ``most_words`` is read
+            here: the longest sentence of the training, in tokens without [CLS] and [SEP].
+
+    Raises:
+        XlxmertError: the parts do not fit each other.
+    """
+
+    def __init__(
+        self,
+        model: Lxmert,
+        tokenizer: Tokenizer,
+        vocabulary: VisualVocabulary | Callable[[], VisualVocabulary] | None = None,
+        generator: Generator | None = None,
+        answers: AnswerTable | None = None,
+        card: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put the parts together; see the class."""
+        self.model, self.tokenizer, self.generator, self.answers = model, tokenizer, generator, answers
+        self.card, self.facts = card, dict(facts or {})
+        self._vocabulary = vocabulary
+        self._check()
+
+    @property
+    def vocabulary(self) -> VisualVocabulary | None:
+        """From pixels to codes and back; None for a model that cannot look at pictures."""
+        if self._vocabulary is not None and not isinstance(self._vocabulary, VisualVocabulary):
+            self._vocabulary = self._vocabulary()
+        return self._vocabulary
+
+    @property
+    def most_words(self) -> int:
+        """The longest sentence that the model can read, in tokens without [CLS] and [SEP]."""
+        positions = self.model.config.max_text - 2
+        return min(positions, int(self.facts.get("most_words", positions)))
+
+    def to(self, device: torch.device | str) -> "Bundle":
+        """The same parts on another device; the modules themselves are moved."""
+        generator = None if self.generator is None else self.generator.to(device)
+        parts = self._vocabulary
+        if isinstance(parts, VisualVocabulary):
+            return self._with(self.model.to(device), parts.to(device), generator)
+        lazy = None if parts is None else (lambda: parts().to(device))
+        return self._with(self.model.to(device), lazy, generator)
+
+    def save_pretrained(self, folder: str | Path, half: bool = True) -> None:
+        """Write the folder as a whole; an earlier checkpoint there is replaced when the new one is complete.
+
+        Args:
+            folder: where to; anything but a checkpoint there is left alone, with an error.
+            half: round the weights to 16 bits; the codebook keeps its 32, its fingerprint depends on them.
+
+        Raises:
+            XlxmertError: the folder holds something else, the disk is full, or model and codebook disagree.
+        """
+        folder = Path(folder)
+        _check_free(folder)
+        part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+        try:
+            self._write(part, half)
+            _swap(part, folder)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise XlxmertError(
+                f"could not write the checkpoint {folder}: {reason}; what was there is unharmed: choose another folder"
+            ) from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path | None = None, device: torch.device | str = "cpu") -> "Bundle":
+        """Read a checkpoint: the bundled one by default, a folder, or a name on the hub.
+
+        Raises:
+            UsageError: there is no such checkpoint.
+            XlxmertError: a weight is missing, unexpected or misshapen (all are named), or the codebook is another one.
+        """
+        folder = locate(name)
+        config = _read_config(folder)
+        model = _read_model(folder, config)
+        generator = _read_generator(folder, config) if config.get("generator") else None
+        return cls(
+            model,
+            Tokenizer.load(folder / TOKENIZER),
+            (lambda: VisualVocabulary.load(folder / CODEBOOK)) if config.get("codebook") else None,
+            generator,
+            AnswerTable.load(folder / ANSWERS) if model.config.answers else None,
+            (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else "",
+            config.get("facts"),
+        ).to(device)
+
+    def _with(self, model: Lxmert, vocabulary: Any, generator: Generator | None) -> "Bundle":
+        return Bundle(model, self.tokenizer, vocabulary, generator, self.answers, self.card, self.facts)
+
+    def _check(self) -> None:
+        """Complain about parts that were not made for each other."""
+        config = self.model.config
+        pairs = {"words of the tokenizer": (self.tokenizer.size, config.vocabulary)}
+        pairs["answers"] = (len(self.answers or ()), config.answers)
+        if self.generator is not None:
+            pairs["width of the generator's features"] = (self.generator.config.feature_width, config.feature_width)
+            pairs["cells per side of the generator"] = (self.generator.config.grid, config.grid)
+        for what, (found, expected) in pairs.items():
+            if found != expected:
+                raise XlxmertError(
+                    f"expected {expected} {what}, as the model's config says, found {found}: "
+                    "take all parts of a checkpoint from one training"
+                )
+
+    def _write(self, part: Path, half: bool) -> None:
+        """All files, into a folder that nobody reads yet."""
+        vocabulary, generator = self.vocabulary, self.generator
+        state = dict(self.model.state_dict())
+        codebook = None
+        if vocabulary is not None:
+            mine = Codebook(state.pop(CENTROIDS).cpu()).fingerprint if CENTROIDS in state else "none"
+            codebook = {"fingerprint": vocabulary.codebook.to("cpu").fingerprint, **vocabulary.config()}
+            if mine != codebook["fingerprint"]:
+                raise XlxmertError(
+                    f"expected the codebook that the model holds (fingerprint {mine}), "
+                    f"found {codebook['fingerprint']}: load_centroids of this vocabulary before training"
+                )
+            vocabulary.to("cpu").save(part / CODEBOOK)
+        write_tensors(part / MODEL, _rounded(state) if half else state)
+        if generator is not None:
+            generator = generator.folded() if generator.config.spectral else generator
+            plain = generator.state_dict()
+            write_tensors(part / GENERATOR, _rounded(plain) if half else plain)
+        content = {
+            "format": FORMAT,
+            "family": FAMILY,
+            "model": self.model.config.to_dict(),
+            "generator": generator and generator.config.to_dict(),
+            "codebook": codebook,
+            "facts": self.facts,
+        }
+        write_json(part / CONFIG, content)
+        self.tokenizer.save(part / TOKENIZER)
+        if self.answers is not None:
+            self.answers.save(part / ANSWERS)
+        write_text(part / CARD, self.card)
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, absent: Iterable[str] = ()) -> None:
+    """Give a module its weights, in single precision; what it is to keep as it is, is named in ``absent``.
+
+    Raises:
+        XlxmertError: a weight is missing, unexpected or misshapen; the message names them all.
+    """
+    wanted = {name: tensor for name, tensor in module.state_dict().items() if name not in set(absent)}
+    missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    misshapen = [
+        f"{name} is {tuple(tensors[name].shape)} and should be {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    if missing or unexpected or misshapen:
+        kinds = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
+        found = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+        raise XlxmertError(
+            f"expected {len(wanted)} weights in {where}, found {found}: "
+            "the file is of another model or version; write or download the checkpoint again"
+        )
+    whole = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    module.load_state_dict(whole, strict=False, assign=True)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / CONFIG)
+    found = (config.get("format"), config.get("family")) if isinstance(config, dict) else (None, None)
+    if found != (FORMAT, FAMILY):
+        raise XlxmertError(
+            f"expected a checkpoint of format {FORMAT} and family {FAMILY} in {folder / CONFIG}, "
+            f"found format {found[0]} and family {found[1]}: write it again with this version of xlxmert"
+        )
+    assert isinstance(config, dict)
+    return config
+
+
+def _read_model(folder: Path, config: Mapping[str, Any]) -> Lxmert:
+    model = Lxmert(LxmertConfig.from_dict(config["model"])).eval()
+    tensors, _ = read_tensors(folder / MODEL)
+    separate = bool(config.get("codebook"))
+    load_weights(model, tensors, str(folder / MODEL), [CENTROIDS] if separate else [])
+    if separate:
+        codebook, expected = Codebook.load(folder / CODEBOOK), config["codebook"]["fingerprint"]
+        if codebook.fingerprint != expected:
+            raise XlxmertError(
+                f"expected the codebook {expected}, with which the model was trained, in {folder / CODEBOOK}, "
+                f"found {codebook.fingerprint}: put the codebook of that training there"
+            )
+        model.load_centroids(codebook.centroids)
+    return model.requires_grad_(False)
+
+
+def _read_generator(folder: Path, config: Mapping[str, Any]) -> Generator:
+    settings = GeneratorConfig.from_dict(config["generator"])
+    with torch.device("meta"):  # its orthogonal start would take longer than everything else
+        generator = Generator(settings).eval()
+    tensors, _ = read_tensors(folder / GENERATOR)
+    load_weights(generator, tensors, str(folder / GENERATOR))
+    return generator.requires_grad_(False)
+
+
+def _rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in 16 bits, but for the centroids and for what would overflow."""
+    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    return {
+        name: state[name] if name == CENTROIDS or not bool(half.isfinite().all()) else half
+        for name, half in halves.items()
+    }
+
+
+def _check_free(folder: Path) -> None:
+    """Complain about a target that holds something else than a checkpoint."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).is_file()):
+        raise XlxmertError(
+            f"expected a checkpoint, an empty folder or nothing at {folder}, found other files: choose another folder"
+        )
+
+
+def _swap(part: Path, folder: Path) -> None:
+    """Put the finished folder in the place of the earlier one."""
+    old = part.with_suffix(".old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        part.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

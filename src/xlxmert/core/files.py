@@ -1,0 +1,100 @@
+"""Files that are either whole or not there: atomic writes, JSON, safetensors.
+
+A write goes to a temporary sibling, is flushed to the disk and then renamed over the target, so a crash, a full disk or
+Ctrl-C never harms what was there before.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from xlxmert.core.errors import XlxmertError
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of ``target``; rename it to ``target`` when the block ends without an error.
+
+    Raises:
+        XlxmertError: the disk is full or the folder cannot be written; ``target`` is as it was.
+    """
+    target = Path(target)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        part.replace(target)
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise XlxmertError(
+            f"could not write {target}: {reason}; what was there before is unharmed: free some space or choose another folder"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write ``content`` to ``target`` atomically."""
+    with atomic_path(target) as part:
+        part.write_bytes(content)
+
+
+def write_text(target: Path, content: str) -> None:
+    """Write ``content`` to ``target`` atomically, as UTF-8."""
+    write_bytes(target, content.encode())
+
+
+def write_json(target: Path, content: Any, indent: int | None = 2) -> None:
+    """Write ``content`` to ``target`` atomically, as JSON."""
+    write_text(target, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+
+
+def read_json(source: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        XlxmertError: the file is missing, unreadable or no JSON; the message names the file and the line.
+    """
+    try:
+        return json.loads(Path(source).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise XlxmertError(f"expected a JSON file at {source}, found nothing: check the path") from error
+    except json.JSONDecodeError as error:
+        raise XlxmertError(
+            f"expected JSON in {source}, but line {error.lineno} column {error.colno} is not ({error.msg}): "
+            "the file may have been cut short; write or download it again"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise XlxmertError(f"could not read {source}: {error}") from error
+
+
+def write_tensors(target: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file atomically; ``metadata`` holds short strings such as a fingerprint."""
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(target) as part:
+        safetensors.torch.save_file(whole, part, dict(metadata or {}))
+
+
+def read_tensors(source: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors and its metadata.
+
+    Raises:
+        XlxmertError: the file is missing, cut short or no safetensors file.
+    """
+    try:
+        with safetensors.safe_open(source, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise XlxmertError(f"expected weights at {source}, found nothing: check the path") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise XlxmertError(f"could not read {source} ({error}): cut short or not a safetensors file") from error

@@ -1,0 +1,58 @@
+"""The answer table: which answers a question head knows, and where each stands."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+
+from xlxmert.core.axes import Float, Tensor
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import read_json, write_json
+
+
+class AnswerTable(tuple[str, ...]):
+    """Answers in the order of the head's outputs."""
+
+    def __new__(cls, answers: Iterable[str]) -> "AnswerTable":
+        """Take the answers.
+
+        Raises:
+            XlxmertError: an answer comes twice.
+        """
+        table = super().__new__(cls, answers)
+        if len(set(table)) != len(table):
+            twice = sorted({answer for answer in table if table.count(answer) > 1})
+            raise XlxmertError(f"expected every answer once, found these again: {', '.join(twice[:5])}")
+        table._places = {answer: place for place, answer in enumerate(table)}
+        return table
+
+    _places: dict[str, int]
+
+    def place(self, answer: str) -> int | None:
+        """Where an answer stands, or None."""
+        return self._places.get(answer)
+
+    def scores(self, answers: Mapping[str, float]) -> Float[Tensor, " A"]:
+        """Soft answers as a row of targets; unknown answers are passed over."""
+        row = torch.zeros(len(self))
+        for answer, score in answers.items():
+            if (place := self.place(answer)) is not None:
+                row[place] = score
+        return row
+
+    def save(self, path: Path) -> None:
+        """Write ``answers.json``."""
+        write_json(path, list(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "AnswerTable":
+        """Read our list of strings, or LXMERT's published list of ``{"ans", "dsets"}``.
+
+        Raises:
+            XlxmertError: the file holds something else.
+        """
+        content = read_json(path)
+        try:
+            return cls(entry["ans"] if isinstance(entry, dict) else str(entry) for entry in content)
+        except (KeyError, TypeError) as error:
+            raise XlxmertError(f"expected a list of answers in {path}, found {type(content).__name__}: check the file") from error

@@ -1,0 +1,40 @@
+"""How batches are corrupted: uniform masking of cells, Bernoulli masking of words."""
+
+import torch
+
+from xlxmert.core.axes import Bool, Int, Tensor
+
+
+def uniform_mask(rows: int, cells: int, generator: torch.Generator) -> Bool[Tensor, "B N"]:
+    """Hide a uniformly drawn number of cells of each picture, 1 to N, at random places (X-LXMERT, section 5.1)."""
+    counts = torch.randint(1, cells + 1, (rows, 1), generator=generator)
+    ranks = torch.rand(rows, cells, generator=generator).argsort(1).argsort(1)
+    return ranks < counts
+
+
+def bernoulli_mask(rows: int, cells: int, rate: float, generator: torch.Generator) -> Bool[Tensor, "B N"]:
+    """Hide each cell with probability ``rate`` (LXMERT, section 3.1.2)."""
+    return torch.rand(rows, cells, generator=generator) < rate
+
+
+def mask_words(
+    words: Int[Tensor, "B T"], specials: tuple[int, ...], mask: int, vocabulary: int, rate: float, generator: torch.Generator
+) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
+    """BERT's masking: of the chosen words 80 % become ``[MASK]``, 10 % a random word, 10 % stay (LXMERT, section 3.1.1).
+
+    Padding and special tokens are never chosen; a sentence of which none was chosen gives one word.
+
+    Returns:
+        The corrupted words, and the labels: true ids at chosen places, -1 elsewhere.
+    """
+    special = torch.isin(words, torch.tensor(specials))
+    draws = torch.rand(words.shape, generator=generator).masked_fill(special, 2.0)
+    chosen = draws < rate
+    none = ~chosen.any(1)
+    chosen[none, draws[none].argmin(1)] = True
+    chosen &= ~special
+    labels = words.masked_fill(~chosen, -1)
+    kind = torch.rand(words.shape, generator=generator)
+    noise = torch.randint(max(specials) + 1, vocabulary, words.shape, generator=generator)
+    corrupted = torch.where(chosen & (kind < 0.8), mask, torch.where(chosen & (kind >= 0.9), noise, words))
+    return corrupted, labels

@@ -1,0 +1,17 @@
+"""What models give: frozen bundles of tensors that losses, scores and samplers read."""
+
+from dataclasses import dataclass
+
+from xlxmert.core.axes import Float, Tensor
+
+
+@dataclass(frozen=True)
+class LxmertOutput:
+    """The three outputs of the cross-modality encoder (LXMERT section 2.3)."""
+
+    language: Float[Tensor, "B T D"]
+    """One vector per word."""
+    vision: Float[Tensor, "B N D"]
+    """One vector per visual token."""
+    pooled: Float[Tensor, "B D"]
+    """One vector per pair of text and picture, in (-1, 1)."""

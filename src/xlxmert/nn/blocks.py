@@ -1,0 +1,94 @@
+"""Transformer blocks, norm after the residual: what the encoders of every family are stacked from."""
+
+import torch.nn.functional as F
+from torch import nn
+
+from xlxmert.core.axes import Bool, Float, Tensor
+from xlxmert.nn.attention import Attention
+
+NORM_EPS = 1e-12
+"""The epsilon of every layer norm, as in BERT."""
+
+
+class AddNorm(nn.Module):
+    """``LayerNorm(x + dropout(update))``: what closes each sub-layer (Vaswani et al., 2017, section 3.1)."""
+
+    def __init__(self, width: int, dropout: float = 0.0):
+        """Build for ``width`` values per position; ``dropout`` acts on the update."""
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+
+    def forward(self, x: Float[Tensor, "B L D"], update: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """Add ``update`` to ``x`` and normalise."""
+        return self.norm(x + self.dropout(update))  # type: ignore[no-any-return]  # (B, L, D)
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with the exact GELU between them (Hendrycks and Gimpel, 2016)."""
+
+    def __init__(self, width: int, inner: int):
+        """Build ``width`` → ``inner`` → ``width``."""
+        super().__init__()
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+
+    def forward(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """Transform every position on its own."""
+        return self.down(F.gelu(self.up(x)))  # type: ignore[no-any-return]  # (B, L, D)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then a feed-forward net, each closed by an ``AddNorm`` (LXMERT section 2.2, left of Fig. 1)."""
+
+    def __init__(self, attention: Attention, feed_forward: FeedForward, dropout: float = 0.0):
+        """Put the sub-layers together; ``dropout`` acts on what each adds."""
+        super().__init__()
+        self.attention = attention
+        self.attention_norm = AddNorm(attention.width, dropout)
+        self.feed_forward = feed_forward
+        self.feed_forward_norm = AddNorm(attention.width, dropout)
+
+    def forward(
+        self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"] | Bool[Tensor, "B L L"] | None = None
+    ) -> Float[Tensor, "B L D"]:
+        """One layer; ``mask`` is True where a position may be seen, all of them by default."""
+        x = self.attention_norm(x, self.attention(x, mask=mask))  # (B, L, D)
+        return self.feed_forward_norm(x, self.feed_forward(x))  # type: ignore[no-any-return]  # (B, L, D)
+
+
+class CrossModalityLayer(nn.Module):
+    """One exchange between words and visual tokens, then an encoder layer on each side (LXMERT section 2.2, Fig. 1).
+
+    Both directions share ``cross`` and its norm, and both read the streams as they came in: neither sees what the other
+    changes.
+    """
+
+    def __init__(self, cross: Attention, language: EncoderLayer, vision: EncoderLayer, dropout: float = 0.0):
+        """Put the shared exchange and the two sides together; ``dropout`` acts on the exchange."""
+        super().__init__()
+        self.cross = cross
+        self.cross_norm = AddNorm(cross.width, dropout)
+        self.language = language
+        self.vision = vision
+
+    def forward(
+        self,
+        language: Float[Tensor, "B T D"],
+        vision: Float[Tensor, "B N D"],
+        word_mask: Bool[Tensor, "B T"] | None = None,
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B N D"]]:
+        """One layer; ``word_mask`` is True at words that may be seen; visual tokens always may."""
+        asked, word_keys, word_values = self.cross.split(language)
+        looked, visual_keys, visual_values = self.cross.split(vision)
+        to_words = self.cross.attend(asked, visual_keys, visual_values)  # (B, T, D)
+        to_vision = self.cross.attend(looked, word_keys, word_values, word_mask)  # (B, N, D)
+        language = self.language(self.cross_norm(language, to_words), word_mask)  # (B, T, D)
+        return language, self.vision(self.cross_norm(vision, to_vision))  # (B, N, D)
+
+
+def encoder_layer(
+    width: int, heads: int, inner: int, dropout: float = 0.0, attention_dropout: float = 0.0
+) -> EncoderLayer:
+    """An encoder layer from its sizes."""
+    return EncoderLayer(Attention(width, heads, attention_dropout), FeedForward(width, inner), dropout)

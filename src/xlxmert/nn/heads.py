@@ -1,0 +1,102 @@
+"""From vectors to predictions: the last step inside every model; each head takes any leading shape.
+
+Callers select the positions that a loss or a choice needs first: a head costs what it is given.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xlxmert.core.axes import Float, Tensor
+from xlxmert.nn.blocks import NORM_EPS
+
+
+class Transform(nn.Module):
+    """``LayerNorm(GELU(Linear))``: what every prediction head begins with."""
+
+    def __init__(self, width: int, out: int | None = None):
+        """Build ``width`` → ``out``, which is ``width`` by default."""
+        super().__init__()
+        self.linear = nn.Linear(width, out or width)
+        self.norm = nn.LayerNorm(out or width, eps=NORM_EPS)
+
+    def forward(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any E"]:
+        """Transform every vector on its own."""
+        return self.norm(F.gelu(self.linear(x)))  # type: ignore[no-any-return]
+
+
+class WordHead(nn.Module):
+    """Scores of all words, with the word embeddings as output weights and a bias of its own."""
+
+    def __init__(self, width: int, vocabulary: int):
+        """Build for a vocabulary; its embeddings are handed in at each call."""
+        super().__init__()
+        self.transform = Transform(width)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(self, x: Float[Tensor, "*any D"], embeddings: Float[Tensor, "V D"]) -> Float[Tensor, "*any V"]:
+        """Word logits; ``embeddings`` is the table that reads the words in."""
+        return F.linear(self.transform(x), embeddings, self.bias)
+
+
+class CentroidHead(nn.Module):
+    """Scores of all codes as dot products with the frozen centroids, plus a learned bias (X-LXMERT section 5.1, CCC).
+
+    The vector that meets the centroids is a visual feature, which is what shares the regression head of LXMERT.
+    """
+
+    def __init__(self, width: int, feature_width: int, codes: int):
+        """Build for a codebook; its centroids are handed in at each call."""
+        super().__init__()
+        self.transform = Transform(width)
+        self.feature = nn.Linear(width, feature_width)
+        self.bias = nn.Parameter(torch.zeros(codes))
+
+    def features(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any F"]:
+        """Predicted visual features."""
+        return self.feature(self.transform(x))  # type: ignore[no-any-return]
+
+    def forward(self, x: Float[Tensor, "*any D"], centroids: Float[Tensor, "K F"]) -> Float[Tensor, "*any K"]:
+        """Code logits."""
+        return F.linear(self.features(x), centroids, self.bias)
+
+
+class CodeHead(nn.Module):
+    """Scores of all codes with free output weights."""
+
+    def __init__(self, width: int, codes: int):
+        """Build for a codebook."""
+        super().__init__()
+        self.transform = Transform(width)
+        self.linear = nn.Linear(width, codes)
+
+    def forward(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any K"]:
+        """Code logits."""
+        return self.linear(self.transform(x))  # type: ignore[no-any-return]
+
+
+class AnswerHead(nn.Module):
+    """``Linear(D, 2D)``, GELU, norm, ``Linear(2D, A)``: a classifier over answers (X-LXMERT section C.1)."""
+
+    def __init__(self, width: int, answers: int):
+        """Build for a list of answers."""
+        super().__init__()
+        self.transform = Transform(width, 2 * width)
+        self.linear = nn.Linear(2 * width, answers)
+
+    def forward(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any A"]:
+        """Answer logits."""
+        return self.linear(self.transform(x))  # type: ignore[no-any-return]
+
+
+class Pooler(nn.Module):
+    """``tanh(Linear(first token))``: the cross-modality output (LXMERT section 2.3)."""
+
+    def __init__(self, width: int):
+        """Build for ``width`` values per token."""
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, language: Float[Tensor, "B T D"]) -> Float[Tensor, "B D"]:
+        """One vector per pair of text and picture."""
+        return torch.tanh(self.linear(language[:, 0]))  # (B, D)

@@ -1,0 +1,135 @@
+"""A visual vocabulary from a folder of pictures: what ``xlxmert codebook`` does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.seeds import numpy_generator
+from xlxmert.data.pictures import list_pictures
+from xlxmert.recipes.reading import PictureReader, Progress, no_progress
+from xlxmert.recipes.world import FEATURES
+from xlxmert.vision.backbone import load_backbone
+from xlxmert.vision.regions import Depth, FeatureSpec
+from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
+
+STATISTICS = 600
+"""Pictures on which the features' linear maps are measured."""
+MOST_CODES = 2**16
+"""What the store's 16 bits can tell apart."""
+
+
+@dataclass(frozen=True)
+class CodebookRecipe:
+    """How a visual vocabulary is fitted."""
+
+    codes: int = 8192
+    """K, the size of the vocabulary."""
+    iterations: int = 12
+    """Rounds of k-means."""
+    seed: int = 0
+    """Of the choice of pictures and of k-means."""
+    features: FeatureSpec = FEATURES
+    """What a code stands for."""
+    pictures: int = 12_000
+    """Most pictures that are looked at, drawn at random; 0 takes all."""
+    balance: float = 1.0
+    """How much k-means prefers things to plain areas."""
+    per_code: int = 32
+    """Most cells per code that k-means uses."""
+    size: int = 256
+    """Side in pixels to which pictures are brought."""
+    crop: bool = False
+    """Keep the centre square of a picture instead of squashing it."""
+    workers: int = 2
+    """Threads that decode pictures."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 1 <= self.codes <= MOST_CODES:
+            raise UsageError(f"expected between 1 and {MOST_CODES} codes, found {self.codes}: pass --codes")
+        low = [name for name in ("iterations", "per_code", "size", "workers") if getattr(self, name) < 1]
+        if low or self.pictures < 0 or self.balance < 0:
+            raise UsageError(
+                "expected iterations, per_code, size and workers of at least 1, pictures and balance of at least 0, "
+                f"found {self}"
+            )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of it."""
+
+    vocabulary: VisualVocabulary
+    pictures: int
+    """Pictures that were looked at."""
+    unreadable: dict[Path, str]
+    """Files that could not be read, and why."""
+
+
+def parse_depths(texts: tuple[str, ...]) -> tuple[Depth, ...]:
+    """The backbone's depths from texts such as ``8:2`` or ``16:1:0.5``: stride, parts and weight.
+
+    Raises:
+        UsageError: a text has another shape or a number out of range.
+    """
+    depths = []
+    for text in texts:
+        numbers = text.split(":")
+        try:
+            stride, parts, weight = int(numbers[0]), int((numbers + ["1"])[1]), float((numbers + ["1"] * 2)[2])
+        except ValueError:
+            numbers = []
+        if not 1 <= len(numbers) <= 3:
+            raise UsageError(f"expected a depth as stride:parts or stride:parts:weight, such as 8:2, found '{text}'")
+        depths.append(Depth(stride, parts, weight))
+    return tuple(depths)
+
+
+def fit_codebook(
+    images: Path,
+    recipe: CodebookRecipe = CodebookRecipe(),  # noqa: B008 (frozen)
+    device: torch.device | str = "cpu",
+    progress: Progress = no_progress,
+) -> Fitted:
+    """Fit a visual vocabulary on the pictures under a folder.
+
+    Args:
+        images: a folder; folders within are searched too.
+        recipe: see `CodebookRecipe`.
+        device: where the backbone runs.
+        progress: is told how many pictures were looked at.
+
+    Raises:
+        XlxmertError: the folder holds no picture, none can be read, or too few for this many codes.
+    """
+    paths = _chosen(list_pictures(images, nested=True), recipe)
+    cells = len(paths) * recipe.features.cells
+    if cells < recipe.codes:
+        raise XlxmertError(
+            f"expected at least {recipe.codes} cells for {recipe.codes} codes, found {cells} in the {len(paths)} pictures "
+            f"of {images}: add pictures or pass a smaller --codes"
+        )
+    reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
+    first, total = paths[:STATISTICS], len(paths) + len(paths[:STATISTICS])
+    backbone = load_backbone(deepest=max(recipe.features.deepest, 2)).to(device)
+    sample = (picture for _, picture in reader.read(first, total, progress))
+    extractor = FeatureExtractor.fit(backbone, recipe.features, sample)
+    every = (p for _, p in reader.read(paths, total, lambda done, _: progress(len(first) + done, total)))
+    vocabulary = fit_vocabulary(
+        extractor,
+        every,
+        recipe.codes,
+        recipe.iterations,
+        recipe.seed,
+        balance=recipe.balance,
+        per_code=recipe.per_code,
+    )
+    return Fitted(vocabulary, len(paths) - len(reader.unreadable), reader.unreadable)
+
+
+def _chosen(paths: list[Path], recipe: CodebookRecipe) -> list[Path]:
+    """The pictures to look at, in random order: the first of them measure the statistics."""
+    order = numpy_generator("codebook", recipe.seed).permutation(len(paths))
+    return [paths[int(place)] for place in order[: recipe.pictures or None]]

@@ -1,0 +1,201 @@
+"""Pictures and annotations to a store of visual tokens and sentences: what ``xlxmert prepare`` does."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xlxmert.core.axes import Int
+from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.files import read_json
+from xlxmert.data.answers import AnswerTable
+from xlxmert.data.store import KINDS, Sentence, Store, write_store
+from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.recipes.reading import PictureReader, Progress, no_progress
+from xlxmert.recipes.sources import Line, Sources, read_lines
+from xlxmert.vision.vocabulary import VisualVocabulary
+
+BATCH = 32
+"""Pictures that are encoded at a time."""
+MOST_NUMBERS = 2**16
+"""What the store's 16 bits can tell apart: words and answers."""
+
+
+@dataclass(frozen=True)
+class PrepareRecipe:
+    """How sentences and pictures are turned into numbers."""
+
+    tokenizer: str = "train"
+    """``train`` learns the words from these sentences; else a ``tokenizer.json``, a store's folder or BERT's ``vocab.txt``."""
+    words: int = 30_000
+    """Most pieces of a tokenizer that is trained."""
+    answers: str = "all"
+    """``all`` answers that are given here; else an ``answers.json`` or LXMERT's published table."""
+    least: int = 1
+    """With ``all``: leave out answers that fewer questions than this have."""
+    size: int = 256
+    """Side in pixels to which pictures are brought."""
+    crop: bool = False
+    """Keep the centre square of a picture instead of squashing it."""
+    workers: int = 2
+    """Threads that decode pictures."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 5 < self.words <= MOST_NUMBERS or min(self.least, self.size, self.workers) < 1:
+            raise UsageError(
+                f"expected words between 6 and {MOST_NUMBERS} and least, size and workers of at least 1, found {self}"
+            )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What came of it."""
+
+    store: Store
+    unreadable: dict[Path, str]
+    """Pictures that could not be read, and why; their sentences were left out."""
+    empty: int
+    """Sentences that were left out because they hold no word."""
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, for a person or as JSON."""
+        kinds = Counter(KINDS[kind] for kind in self.store.arrays["kind"].tolist())
+        lengths = np.diff(self.store.arrays["offsets"])
+        return {
+            "store": str(self.store.folder),
+            "pictures": len(self.store.codes),
+            "unreadable": len(self.unreadable),
+            **{f"{kind}s": kinds[kind] for kind in KINDS},
+            "empty": self.empty,
+            "words": self.store.tokenizer.size,
+            "longest": int(lengths.max(initial=2)) - 2,
+            "answers": len(self.store.answers),
+            "codes": int(self.store.facts["codes"]),
+            "codebook": self.store.fingerprint,
+        }
+
+
+def prepare(
+    out: Path,
+    sources: Sources,
+    codebook: Path,
+    recipe: PrepareRecipe = PrepareRecipe(),  # noqa: B008 (frozen)
+    device: torch.device | str = "cpu",
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> Prepared:
+    """Write a store; whatever can be checked is checked before the first picture is read.
+
+    Args:
+        out: the store's folder, new or empty; with ``overwrite`` an earlier store is replaced.
+        sources: pictures and annotations.
+        codebook: a visual vocabulary, as ``xlxmert codebook`` writes it.
+        recipe: see `PrepareRecipe`.
+        device: where the backbone runs.
+        overwrite: replace an earlier store, and nothing else.
+        progress: is told how many pictures were encoded.
+
+    Raises:
+        XlxmertError: a file is missing or damaged, files do not belong together, or the folder holds something else.
+    """
+    check_store(out, overwrite)
+    vocabulary = VisualVocabulary.load(codebook).to(device)
+    given = _given_tokenizer(recipe.tokenizer), _given_answers(recipe.answers)
+    read = read_lines(sources)
+    lines = [line for line in read if line.text.strip()]
+    if not lines:
+        raise XlxmertError(f"expected sentences in {', '.join(sources.names)}, found none: check the files")
+    reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
+    paths, codes = _encode(list(dict.fromkeys(line.picture for line in lines)), reader, vocabulary, progress)
+    vocabulary.codebook.check(codes, str(sources.images))
+    places = {path: place for place, path in enumerate(paths)}
+    kept = [line for line in lines if line.picture in places]
+    tokenizer = given[0] or Tokenizer.train([line.text for line in kept], recipe.words)
+    answers = given[1] or frequent_answers(kept, recipe.least)
+    _check_sizes(tokenizer, answers)
+    store = write_store(
+        Path(out),
+        codes,
+        [path.relative_to(sources.images).as_posix() for path in paths],
+        [Sentence(line.text, places[line.picture], line.kind, line.answers) for line in kept],
+        tokenizer,
+        answers,
+        vocabulary.codebook.fingerprint,
+        len(vocabulary.codebook),
+        {"sources": sources.names, "size": recipe.size, "crop": recipe.crop, "unreadable": len(reader.unreadable)},
+    )
+    return Prepared(store, reader.unreadable, len(read) - len(lines))
+
+
+def check_store(out: Path, overwrite: bool = False) -> None:
+    """Make sure that a store may be written to a folder.
+
+    Raises:
+        XlxmertError: it is a file, holds something else, or holds a store that is not to be replaced.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise XlxmertError(f"expected a folder at {out}, found a file: choose another folder")
+    found = sorted(entry.name for entry in out.iterdir()) if out.exists() else []
+    if found and "store.json" not in found:
+        raise XlxmertError(f"expected a new or an empty folder at {out}, found {found[0]}: choose another folder")
+    if found and not overwrite:
+        facts = read_json(out / "store.json")
+        made = facts.get("codebook", "unknown") if isinstance(facts, dict) else "unknown"
+        raise XlxmertError(
+            f"expected a new folder at {out}, found a store (codebook {made}): pass --overwrite to replace it"
+        )
+
+
+def frequent_answers(lines: Sequence[Line], least: int = 1) -> AnswerTable:
+    """The answers that at least ``least`` questions have, the most frequent first."""
+    counts = Counter(answer for line in lines for answer in line.answers)
+    return AnswerTable(sorted((a for a in counts if counts[a] >= least), key=lambda answer: (-counts[answer], answer)))
+
+
+def _encode(
+    paths: list[Path], reader: PictureReader, vocabulary: VisualVocabulary, progress: Progress
+) -> tuple[list[Path], Int[np.ndarray, "P N"]]:
+    """The files that can be read and their codes."""
+    kept: list[Path] = []
+    codes: list[torch.Tensor] = []
+
+    def pictures() -> Any:
+        for path, picture in reader.read(paths, len(paths), progress):
+            kept.append(path)
+            yield picture
+
+    for _, batch in vocabulary.extract(pictures(), BATCH):
+        codes.append(batch.cpu())
+    return kept, torch.cat(codes).numpy()
+
+
+def _given_tokenizer(name: str) -> Tokenizer | None:
+    """The tokenizer of a file, or None for one that is to be trained."""
+    if name == "train":
+        return None
+    path = Path(name)
+    if path.is_dir():
+        path /= "tokenizer.json"
+    return Tokenizer.from_vocabulary(path) if path.suffix == ".txt" else Tokenizer.load(path)
+
+
+def _given_answers(name: str) -> AnswerTable | None:
+    """The table of a file, or None for one that is to be counted."""
+    if name == "all":
+        return None
+    path = Path(name)
+    return AnswerTable.load(path / "answers.json" if path.is_dir() else path)
+
+
+def _check_sizes(tokenizer: Tokenizer, answers: AnswerTable) -> None:
+    if tokenizer.size > MOST_NUMBERS or len(answers) > MOST_NUMBERS:
+        raise XlxmertError(
+            f"expected at most {MOST_NUMBERS} words and answers, found {tokenizer.size} words and {len(answers)} answers: "
+            "pass a smaller tokenizer, or a larger --least for answers"
+        )

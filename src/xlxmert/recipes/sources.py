@@ -1,0 +1,105 @@
+"""The sentences of a data set, from annotation files in the published formats, each with the file of its picture."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.data.coco import read_captions
+from xlxmert.data.gqa import read_gqa
+from xlxmert.data.pictures import PictureFolder
+from xlxmert.data.records import Id, PictureRecord
+from xlxmert.data.visual_genome import read_image_data, read_question_answers, read_regions
+from xlxmert.data.vqa import read_vqa
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence, before it is turned into tokens."""
+
+    text: str
+    picture: Path
+    """The picture's file."""
+    kind: str
+    """``caption``, ``question`` or ``region``."""
+    answers: Mapping[str, float] = field(default_factory=dict)
+    """Soft scores by answer."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where pictures and sentences come from."""
+
+    images: Path
+    """The folder of pictures; folders within are searched too."""
+    captions: tuple[Path, ...] = ()
+    """COCO's ``captions_*.json``."""
+    vqa: tuple[tuple[Path, Path], ...] = ()
+    """VQA v2's questions and annotations, in pairs."""
+    gqa: tuple[Path, ...] = ()
+    """GQA's ``*_questions.json``, files or folders."""
+    regions: tuple[tuple[Path, Path], ...] = ()
+    """Visual Genome's ``image_data.json`` and ``region_descriptions.json``, in pairs."""
+    genome_questions: tuple[tuple[Path, Path], ...] = ()
+    """Visual Genome's ``image_data.json`` and ``question_answers.json``, in pairs."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to read."""
+        if not self.names:
+            raise UsageError(
+                "expected annotations, found none: pass --captions, --vqa, --gqa, --regions or --genome-questions"
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all annotation files."""
+        pairs = (*self.vqa, *self.regions, *self.genome_questions)
+        return [path.name for path in (*self.captions, *self.gqa, *(path for pair in pairs for path in pair))]
+
+
+def read_lines(sources: Sources) -> list[Line]:
+    """All sentences of the sources, file by file in the order given.
+
+    Raises:
+        XlxmertError: a file is missing, cut short or of another format, or a picture is not in the folder.
+    """
+    lines: list[Line] = []
+    records: list[PictureRecord] = []
+    for path in sources.captions:
+        pictures, captions = read_captions(path)
+        records += pictures
+        find = _finder(sources.images, pictures, path)
+        lines += [Line(each.text, find(each.picture_id), "caption") for each in captions]
+    for questions, annotations in sources.vqa:
+        find = _finder(sources.images, records, questions)
+        asked = read_vqa(questions, annotations)
+        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in asked]
+    for path in sources.gqa:
+        find = _finder(sources.images, (), path)
+        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in read_gqa(path)]
+    for image_data, path in sources.regions:
+        pictures = read_image_data(image_data)
+        find = _finder(sources.images, pictures, path)
+        lines += [Line(each.phrase, find(each.picture_id), "region") for each in read_regions(path, pictures)]
+    for image_data, path in sources.genome_questions:
+        pictures = read_image_data(image_data)
+        find = _finder(sources.images, pictures, path)
+        asked = read_question_answers(path, {picture.id for picture in pictures})
+        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in asked]
+    return lines
+
+
+def _finder(images: Path, pictures: Iterable[PictureRecord], source: Path) -> Callable[[Id], Path]:
+    """From the ids of one file to picture files; an id without a picture is an error that names the file."""
+    folder = PictureFolder(images, pictures)
+    found: dict[Id, Path] = {}
+
+    def find(picture_id: Id) -> Path:
+        if picture_id not in found:
+            try:
+                found[picture_id] = folder.path(picture_id)
+            except XlxmertError as error:
+                raise XlxmertError(f"{error} (asked for by {source})") from error
+        return found[picture_id]
+
+    return find

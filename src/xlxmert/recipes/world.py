@@ -1,0 +1,263 @@
+"""The bundled checkpoint: X-LXMERT and its generator, trained from nothing on the built-in world.
+
+    xlxmert recipe world --out runs/world
+
+walks the whole road, and goes on where it was stopped when it is called again:
+
+1. ``vocabulary.safetensors``  visual vocabulary, fitted on rendered pictures
+2. ``store/``                  codes of all training pictures, captions and questions
+3. ``pretrain/``               the transformer
+4. ``render/``                 the image generator, on the same codes
+5. ``checkpoint/``             everything that `Studio.from_pretrained` needs
+
+Time and scores of the run that made the bundled checkpoint: docs/results.md.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xlxmert.convert.folder import Bundle
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import read_json, write_json
+from xlxmert.core.task import OptimConfig
+from xlxmert.data.answers import AnswerTable
+from xlxmert.data.store import Sentence, Store, write_store
+from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.data.world.captions import make_captions
+from xlxmert.data.world.questions import annotate, make_questions
+from xlxmert.data.world.render import render
+from xlxmert.data.world.scene import WORLD, Cut, make_scene
+from xlxmert.metrics.vqa import soft_scores
+from xlxmert.core.seeds import numpy_generator
+from xlxmert.models.generator import Generator, GeneratorConfig
+from xlxmert.models.generator.presets import WORLD as WORLD_GENERATOR
+from xlxmert.models.lxmert import Lxmert, LxmertConfig
+from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
+from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
+from xlxmert.tasks.render import RenderConfig, RenderTask
+from xlxmert.train import TrainConfig, train
+from xlxmert.train.checkpoint import latest, load_module
+from xlxmert.vision.backbone import load_backbone
+from xlxmert.vision.regions import Depth, FeatureSpec
+from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
+
+FEATURES = FeatureSpec(depths=(Depth(4, 2, 0.8), Depth(8, 2, 0.6)), colour_parts=4, kept=96, whiten=0.5)
+"""Two depths of the backbone and 4x4 mean colours per cell; chosen by the measurements in docs/results.md."""
+
+
+@dataclass(frozen=True)
+class WorldRecipe:
+    """Sizes and lengths of the run."""
+
+    pictures: int = 20_000
+    """Training pictures."""
+    seed: int = 0
+    """Seed of the world and of training."""
+    cut: Cut = WORLD
+    """The part of the world that is used."""
+    codes: int = 8192
+    """K, size of the visual vocabulary."""
+    features: FeatureSpec = FEATURES
+    """What a code stands for."""
+    vocabulary_pictures: int = 12_000
+    """Pictures that the vocabulary is fitted on."""
+    balance: float = 2.0
+    """How much k-means prefers things to plain areas."""
+    iterations: int = 10
+    """Rounds of k-means."""
+    model: LxmertConfig = WORLD_MODEL
+    """The transformer; the data fill its vocabulary, codes, feature width and answers."""
+    generator: GeneratorConfig = WORLD_GENERATOR
+    """The image generator; the data fill its feature width."""
+    pretrain: PretrainConfig = PretrainConfig(modalities=(0.55, 0.15, 0.3), questions=0.6)
+    """Objectives; cells are the hardest to learn and get half of the steps."""
+    pretrain_steps: int = 8000
+    """Steps of pre-training."""
+    pretrain_batch: int = 64
+    """Sentences per step of pre-training."""
+    render: RenderConfig = field(
+        default_factory=lambda: RenderConfig(
+            l1=10.0, perceptual=1.0, adversarial_from=-1, generator_optim=OptimConfig(lr=2e-3, betas=(0.9, 0.99))
+        )
+    )
+    """Losses of the image generator."""
+    render_steps: int = 2500
+    """Steps of the image generator."""
+    render_batch: int = 16
+    """Pictures per step of the image generator."""
+    log: Callable[[str], None] = print
+    """Where progress goes."""
+
+
+def run(out: Path, recipe: WorldRecipe = WorldRecipe(), quiet: bool = False) -> Bundle:
+    """Walk the road into ``out``, each stage only if it is not there yet, and return the checkpoint."""
+    out = Path(out)
+    _remember(out, recipe)
+    vocabulary = visual_vocabulary(out, recipe)
+    store = prepare(out, recipe, vocabulary)
+    model = pretrain(out, recipe, store, vocabulary, quiet)
+    generator = render_training(out, recipe, store, vocabulary, quiet)
+    return bundle(out, recipe, store, vocabulary, model, generator)
+
+
+def _remember(out: Path, recipe: WorldRecipe) -> None:
+    """Write the recipe beside its results; refuse a folder that another recipe began."""
+    facts = facts_of(recipe)
+    path = out / "recipe.json"
+    if path.exists() and (found := read_json(path)) != facts:
+        names = sorted(name for name in facts if facts[name] != found.get(name))
+        raise XlxmertError(f"expected the recipe of {path}, found other values of {', '.join(names)}: choose another --out folder")
+    write_json(path, facts)
+
+
+def facts_of(recipe: WorldRecipe) -> dict[str, Any]:
+    """The recipe's data-deciding fields as JSON; lengths of training may change from call to call."""
+    free = {"log", "pretrain_steps", "render_steps", "model", "generator", "pretrain", "render"}
+    return {f.name: _plain(getattr(recipe, f.name)) for f in dataclasses.fields(recipe) if f.name not in free}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {key: _plain(item) for key, item in dataclasses.asdict(value).items()}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def pictures(recipe: WorldRecipe, count: int) -> Iterator[np.ndarray]:
+    """The first training pictures."""
+    return (np.array(render(make_scene("train", recipe.seed, i, recipe.cut))) for i in range(count))
+
+
+def visual_vocabulary(out: Path, recipe: WorldRecipe) -> VisualVocabulary:
+    """Fit the visual vocabulary, or read it."""
+    path = out / "vocabulary.safetensors"
+    if not path.exists():
+        recipe.log(f"fitting {recipe.codes} codes on {min(recipe.vocabulary_pictures, recipe.pictures)} pictures")
+        with _bfloat():
+            backbone = load_backbone(deepest=max(recipe.features.deepest, 2))
+            extractor = FeatureExtractor.fit(backbone, recipe.features, pictures(recipe, min(600, recipe.pictures)))
+            count = min(recipe.vocabulary_pictures, recipe.pictures)
+            fit_vocabulary(
+                extractor, pictures(recipe, count), recipe.codes, recipe.iterations, recipe.seed, balance=recipe.balance, per_code=24
+            ).save(path)
+    return VisualVocabulary.load(path)
+
+
+def _bfloat() -> Any:
+    """Half precision for the backbone where it is fast."""
+    return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16)
+
+
+def prepare(out: Path, recipe: WorldRecipe, vocabulary: VisualVocabulary) -> Store:
+    """Write the store, or open it."""
+    folder = out / "store"
+    if not (folder / "store.json").exists():
+        recipe.log(f"preparing {recipe.pictures} pictures with their captions and questions")
+        with _bfloat():
+            codes = torch.cat([codes for _, codes in vocabulary.extract(pictures(recipe, recipe.pictures))])
+        sentences = [s for index in range(recipe.pictures) for s in _sentences(recipe, index)]
+        answers = AnswerTable(sorted({answer for s in sentences for answer in s.answers or {}}))
+        write_store(
+            folder,
+            codes.numpy().astype(np.uint16),
+            [str(index) for index in range(recipe.pictures)],
+            sentences,
+            Tokenizer.train([s.text for s in sentences], 4000),
+            answers,
+            vocabulary.codebook.fingerprint,
+            recipe.codes,
+        )
+    return Store.open(folder, vocabulary.codebook.fingerprint)
+
+
+def _sentences(recipe: WorldRecipe, index: int) -> list[Sentence]:
+    """Captions and questions of a picture, the same as the data-set files hold."""
+    key = ("train", recipe.seed, index)
+    scene = make_scene(*key, recipe.cut)
+    found = [Sentence(caption.text, index) for caption in make_captions(scene, *key)]
+    for number, question in enumerate(make_questions(scene, *key)):
+        people = annotate(question, numpy_generator("people", *key, number))
+        found.append(Sentence(question.text, index, "question", soft_scores(people)))
+    return found
+
+
+def build_model(recipe: WorldRecipe, store: Store, vocabulary: VisualVocabulary) -> Lxmert:
+    """A fresh model of the store's sizes, centroids loaded."""
+    config = dataclasses.replace(
+        recipe.model,
+        vocabulary=store.tokenizer.size,
+        codes=recipe.codes,
+        feature_width=vocabulary.width,
+        answers=len(store.answers),
+    )
+    torch.manual_seed(recipe.seed)
+    model = Lxmert(config)
+    model.load_centroids(vocabulary.codebook.centroids)
+    return model
+
+
+def pretrain(out: Path, recipe: WorldRecipe, store: Store, vocabulary: VisualVocabulary, quiet: bool = False) -> Lxmert:
+    """Train the transformer, going on from its last checkpoint; returns the moving average."""
+    model = build_model(recipe, store, vocabulary)
+    task = PretrainTask(model, store, recipe.pretrain, recipe.seed)
+    config = TrainConfig(
+        out=out / "pretrain", steps=recipe.pretrain_steps, batch_size=recipe.pretrain_batch, warmup=0.04, decay="cosine",
+        final_share=0.02, ema=0.998, seed=recipe.seed, log_every=25, save_every_seconds=180.0, quiet=quiet,
+    )  # fmt: skip
+    report = train(task, config, facts={"pretrain": _plain(recipe.pretrain), "model": model.config.to_dict(), "store": store.facts["digest"]})
+    average = report.averages["model"]
+    assert isinstance(average, Lxmert)
+    return average.eval()
+
+
+def render_training(
+    out: Path, recipe: WorldRecipe, store: Store, vocabulary: VisualVocabulary, quiet: bool = False
+) -> Generator:
+    """Train the image generator, going on from its last checkpoint; returns the moving average."""
+    torch.manual_seed(recipe.seed)
+    generator = Generator(dataclasses.replace(recipe.generator, feature_width=vocabulary.width))
+    backbone = load_backbone(deepest=8) if recipe.render.perceptual else None
+    task = RenderTask(
+        generator,
+        None,
+        lambda index: np.array(render(make_scene("train", recipe.seed, index, recipe.cut))),
+        np.array(store.codes),
+        vocabulary.codebook.centroids,
+        recipe.render,
+        backbone,
+        recipe.seed,
+    )
+    config = TrainConfig(
+        out=out / "render", steps=recipe.render_steps, batch_size=recipe.render_batch, warmup=0.03, decay="cosine",
+        final_share=0.05, ema=0.99, seed=recipe.seed, log_every=25, preview_every=250, save_every_seconds=180.0, quiet=quiet,
+    )  # fmt: skip
+    report = train(task, config, facts={"render": _plain(recipe.render), "generator": generator.config.to_dict()})
+    average = report.averages["generator"]
+    assert isinstance(average, Generator)
+    return average.eval()
+
+
+def bundle(
+    out: Path,
+    recipe: WorldRecipe,
+    store: Store,
+    vocabulary: VisualVocabulary,
+    model: Lxmert,
+    generator: Generator,
+    scores: dict[str, Any] | None = None,
+) -> Bundle:
+    """Put the checkpoint folder together and write it."""
+    longest = int(np.diff(store.arrays["offsets"]).max())
+    facts = {"recipe": facts_of(recipe), "most_words": longest, "scores": scores or {}}
+    whole = Bundle(
+        model=model, tokenizer=store.tokenizer, vocabulary=vocabulary, generator=generator, answers=store.answers, card="", facts=facts
+    )
+    whole.save_pretrained(out / "checkpoint")
+    return whole

@@ -1,0 +1,59 @@
+"""The model as samplers see it: codes, or words, to logits; whatever stays the same is computed once."""
+
+import torch
+
+from xlxmert.core.axes import Bool, Float, Int, Tensor
+from xlxmert.models.lxmert import Lxmert
+
+
+class PaintingNetwork:
+    """Codes and what is hidden to code logits, for fixed prompts.
+
+    The language encoder does not see the picture, so each prompt is encoded once for all steps; the relation encoder's
+    view of a wholly hidden grid is the same for every picture.
+
+    Args:
+        model: the transformer.
+        words: (B, T) the prompt of every picture; what comes twice is encoded once.
+        blank: the encoding of a wholly hidden grid, from `blank_picture`.
+    """
+
+    def __init__(self, model: Lxmert, words: Int[Tensor, "B T"], blank: Float[Tensor, "1 N D"]) -> None:
+        """Encode the prompts; see the class."""
+        different, rows = torch.unique(words, dim=0, return_inverse=True)  # (U, T), (B)
+        self.model, self.blank, self.mask = model, blank, words > 0
+        self.language = model.encode_words(different)[rows]  # (B, T, D)
+
+    def __call__(self, codes: Int[Tensor, "B N"], hidden: Bool[Tensor, "B N"]) -> Float[Tensor, "B N K"]:
+        """Logits for every cell."""
+        if bool(hidden.all()):
+            vision = self.blank.expand(len(codes), -1, -1)  # (B, N, D)
+        else:
+            vision = self.model.encode_picture(codes, hidden=hidden)  # (B, N, D)
+        return self.model.code_logits(self.model.cross(self.language, vision, self.mask).vision)  # (B, N, K)
+
+
+def blank_picture(model: Lxmert, device: torch.device | str) -> Float[Tensor, "1 N D"]:
+    """The relation encoder's view of a grid of which nothing is known."""
+    cells = model.config.cells
+    codes = torch.zeros(1, cells, dtype=torch.long, device=device)
+    return model.encode_picture(codes, hidden=torch.ones_like(codes, dtype=torch.bool))
+
+
+class WritingNetwork:
+    """Words to word logits, for fixed pictures.
+
+    Args:
+        model: the transformer.
+        vision: (B, N, D) the encoded picture of every sentence.
+    """
+
+    def __init__(self, model: Lxmert, vision: Float[Tensor, "B N D"]) -> None:
+        """Keep the encoded pictures; see the class."""
+        self.model, self.vision = model, vision
+
+    def __call__(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """Logits for every position."""
+        mask = words > 0
+        output = self.model.cross(self.model.encode_words(words, mask), self.vision, mask)
+        return self.model.word_logits(output.language)  # (B, T, V)

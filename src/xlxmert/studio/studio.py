@@ -1,0 +1,216 @@
+"""The studio: one object that paints, captions, answers, matches and rebuilds; the front door of the package."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from xlxmert.convert.folder import Bundle
+from xlxmert.core.axes import Float, Tensor, UInt8
+from xlxmert.core.errors import UsageError
+from xlxmert.core.images import load_picture, square
+from xlxmert.sampling import Sampler
+from xlxmert.studio.painter import SAMPLER, Painter
+from xlxmert.studio.results import Answer, Caption, Frame, Painting
+from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
+from xlxmert.studio.teller import Teller
+
+Picture = str | Path | Painting | UInt8[np.ndarray, "_ _ 3"] | UInt8[Tensor, "_ _ 3"]
+"""A picture as users have it: a file, RGB pixels, or what the studio painted."""
+SIZE = 256
+"""Side in pixels at which pictures are looked at, where no generator says otherwise."""
+LOOK_CHUNK = 32
+"""Pictures that are held as pixels at a time."""
+
+
+class Studio:
+    """All that a checkpoint can do.
+
+    Args:
+        bundle: the checkpoint.
+        device: ``auto`` (an accelerator if there is one), ``cpu`` or ``cuda``.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        """Move the checkpoint to the device; see the class."""
+        self.device = pick_device(device)
+        self.bundle = bundle.to(self.device)
+        self.bundle.model.eval()
+        if self.bundle.generator is not None:
+            self.bundle.generator.eval()
+        self._painter, self._teller = Painter(self.bundle, self.device), Teller(self.bundle, self.device)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path | None = None, device: str = "auto") -> "Studio":
+        """Open a checkpoint: the bundled one by default, a folder, or a name on the Hugging Face hub.
+
+        Raises:
+            UsageError: there is no such checkpoint or device.
+            XlxmertError: the checkpoint is damaged.
+        """
+        pick_device(device)
+        return cls(Bundle.from_pretrained(name), device)
+
+    @property
+    def size(self) -> int:
+        """Side of its pictures, in pixels."""
+        return SIZE if self.bundle.generator is None else self.bundle.generator.config.size
+
+    def paint(
+        self,
+        prompts: str | Sequence[str],
+        seed: int = 0,
+        seeds: Sequence[int] | None = None,
+        sampler: Sampler = SAMPLER,
+    ) -> list[Painting]:
+        """Paint one picture per prompt.
+
+        Args:
+            prompts: sentences.
+            seed: of every picture: a prompt's picture does not depend on the prompts beside it.
+            seeds: one per prompt instead.
+            sampler: how codes are chosen; see ``xlxmert.sampling``.
+
+        Raises:
+            UsageError: a prompt is empty, too long or without any known word, or a seed is out of range.
+        """
+        return list(self.paint_each(prompts, seed, seeds, sampler))
+
+    def paint_each(
+        self,
+        prompts: str | Sequence[str],
+        seed: int = 0,
+        seeds: Sequence[int] | None = None,
+        sampler: Sampler = SAMPLER,
+    ) -> Iterator[Painting]:
+        """As `paint`, but picture by picture as they are finished, for long lists."""
+        prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+        return self._painter.paint(prompts, [seed] * len(prompts) if seeds is None else list(seeds), sampler)
+
+    def paint_steps(self, prompt: str, seed: int = 0, sampler: Sampler = SAMPLER) -> Iterator[Frame]:
+        """Paint a picture and show it after every step; the last frame is the picture that `paint` gives.
+
+        Raises:
+            UsageError: the prompt or the seed cannot be used.
+        """
+        return self._painter.frames(prompt, seed, sampler)
+
+    def caption(
+        self,
+        pictures: Picture | Iterable[Picture],
+        count: int = 1,
+        prefix: str = "",
+        sampler: Sampler = CAPTION_SAMPLER,
+        seed: int = 0,
+    ) -> list[list[Caption]]:
+        """Describe pictures.
+
+        Args:
+            pictures: files or pixels.
+            count: different captions per picture, best first; there may be fewer.
+            prefix: words that every caption begins with.
+            sampler: ``Raster()`` writes from left to right, ``RandomOrder(...)`` is the paper's Gibbs sampling.
+            seed: of the sampler's draws.
+
+        Raises:
+            UsageError: the prefix or the count cannot be used.
+            XlxmertError: a picture cannot be read, or the checkpoint cannot look at pictures.
+        """
+        return [
+            captions
+            for pixels in self._looked_at(pictures)
+            for captions in self._teller.caption(self._teller.codes(pixels), count, prefix, sampler, seed)
+        ]
+
+    def answer(
+        self, pictures: Picture | Iterable[Picture], questions: str | Sequence[str], top: int = 3
+    ) -> list[list[list[Answer]]]:
+        """Answer every question about every picture: for each picture and question the ``top`` answers.
+
+        Raises:
+            UsageError: a question is empty, too long or without any known word.
+            XlxmertError: a picture cannot be read, or the checkpoint knows no answers.
+        """
+        questions = [questions] if isinstance(questions, str) else list(questions)
+        return [
+            answers
+            for pixels in self._looked_at(pictures)
+            for answers in self._teller.answer(self._teller.codes(pixels), questions, top)
+        ]
+
+    def match(
+        self, pictures: Picture | Iterable[Picture], sentences: str | Sequence[str]
+    ) -> Float[np.ndarray, "B S"]:
+        """The probability, in [0, 1], that each sentence (column) belongs to each picture (row).
+
+        Raises:
+            UsageError: a sentence is empty, too long or without any known word.
+            XlxmertError: a picture cannot be read.
+        """
+        sentences = [sentences] if isinstance(sentences, str) else list(sentences)
+        rows = [self._teller.match(self._teller.codes(pixels), sentences) for pixels in self._looked_at(pictures)]
+        return torch.cat(rows).numpy()
+
+    def rebuild(self, pictures: Picture | Iterable[Picture], seed: int = 0) -> list[Painting]:
+        """Pictures painted from their own true codes: the best that the generator can do.
+
+        Raises:
+            XlxmertError: a picture cannot be read, or the checkpoint lacks a generator or a visual vocabulary.
+        """
+        paintings = []
+        for pixels in self._looked_at(pictures):
+            codes = self._teller.codes(pixels)
+            painted = self._painter.render(codes, [seed] * len(codes))
+            paintings += [
+                Painting(picture, cells, seed, "") for picture, cells in zip(painted, codes.cpu().numpy(), strict=True)
+            ]
+        return paintings
+
+    def _looked_at(self, pictures: Picture | Iterable[Picture]) -> Iterator[UInt8[Tensor, "B S S 3"]]:
+        """Pictures as pixels of the studio's size, some at a time."""
+        listed = [pictures] if _is_one(pictures) else list(pictures)  # type: ignore[arg-type]
+        if not listed:
+            raise UsageError("expected at least one picture, found none: pass files or pixels")
+        for start in range(0, len(listed), LOOK_CHUNK):
+            yield torch.stack([self._pixels(picture) for picture in listed[start : start + LOOK_CHUNK]])  # type: ignore[arg-type]
+
+    def _pixels(self, picture: Picture) -> UInt8[Tensor, "S S 3"]:
+        """One picture as RGB pixels, squashed to the studio's size."""
+        if isinstance(picture, str | Path):
+            return torch.from_numpy(load_picture(Path(picture), self.size))
+        pixels = np.asarray(picture.picture if isinstance(picture, Painting) else picture)
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            raise UsageError(
+                f"expected RGB pixels (height, width, 3) as uint8, found {pixels.shape} as {pixels.dtype}: "
+                "convert the picture, or pass its file"
+            )
+        if pixels.shape[:2] != (self.size, self.size):
+            pixels = square(Image.fromarray(np.ascontiguousarray(pixels)), self.size)
+        return torch.from_numpy(np.array(pixels))
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name: ``auto`` takes an accelerator if there is one.
+
+    Raises:
+        UsageError: the name is unknown, or the machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise UsageError(f"expected a device of auto, cpu, cuda, found '{name}': choose one of them")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("expected a CUDA device, found none on this machine: use --device cpu or auto")
+    return torch.device(name)
+
+
+def _is_one(pictures: object) -> bool:
+    """Whether this is a single picture rather than several."""
+    if isinstance(pictures, np.ndarray | Tensor):
+        return pictures.ndim == 3
+    return isinstance(pictures, str | Path | Painting)

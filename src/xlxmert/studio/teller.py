@@ -1,0 +1,156 @@
+"""From pictures to words: captions, answers and whether a sentence fits; the picture is encoded once for them all."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from xlxmert.convert.folder import Bundle
+from xlxmert.core.axes import Float, Int, Tensor, UInt8
+from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.data.answers import AnswerTable
+from xlxmert.models.outputs import LxmertOutput
+from xlxmert.sampling import Raster, Sampler, last
+from xlxmert.sampling.words import WordIds, pseudo_log_likelihood, write
+from xlxmert.studio.networks import WritingNetwork
+from xlxmert.studio.results import Answer, Caption
+from xlxmert.studio.sentences import read_sentences
+
+SAMPLER = Raster()
+"""How captions are written unless the caller says otherwise: from left to right, the likeliest word."""
+LENGTHS = (4, 14)
+"""The shortest and longest caption tried, in tokens, unless the checkpoint's fact ``caption_words`` says otherwise."""
+CANDIDATES = 48
+"""Sentences that are written together."""
+PAIRS = 64
+"""Pairs of sentence and picture that are crossed together."""
+
+
+class Teller:
+    """Looks at pictures with one checkpoint on one device.
+
+    Args:
+        bundle: the checkpoint, already on the device.
+        device: where it lies.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        """Keep the parts; nothing is computed yet."""
+        self.bundle, self.device = bundle, device
+        tokenizer = bundle.tokenizer
+        self._ids = WordIds(tokenizer.start, tokenizer.end, tokenizer.mask, tokenizer.pad, (tokenizer.unknown,))
+
+    @torch.inference_mode()
+    def codes(self, pictures: UInt8[Tensor, "B S S 3"]) -> Int[Tensor, "B N"]:
+        """The visual codes of pictures.
+
+        Raises:
+            XlxmertError: the checkpoint cannot look at pictures.
+        """
+        vocabulary = self.bundle.vocabulary
+        if vocabulary is None:
+            raise XlxmertError(
+                "looking at pictures needs a checkpoint with a visual vocabulary (found none in it): name another with "
+                "--checkpoint"
+            )
+        return vocabulary.encode(pictures)
+
+    @torch.inference_mode()
+    def caption(
+        self, codes: Int[Tensor, "B N"], count: int, prefix: str, sampler: Sampler, seed: int
+    ) -> Iterator[list[Caption]]:
+        """The ``count`` likeliest of the sentences written for each picture, best first.
+
+        1. For each picture, each length and each of ``count`` seeds, write a sentence.
+        2. Score it by its pseudo-log-likelihood, one masked token at a time.
+        3. Keep the different ones of highest score.
+
+        Raises:
+            UsageError: the count is below 1, or the prefix cannot be used.
+        """
+        if count < 1:
+            raise UsageError(f"expected to write at least 1 caption, found {count}: ask for 1 or more")
+        start = self._prefix(prefix)
+        drafts = [(length, seed + extra) for length in self._lengths(len(start)) for extra in range(count)]
+        together = max(1, CANDIDATES // len(drafts))
+        for chunk in torch.split(codes, together):
+            vision = self.bundle.model.encode_picture(chunk).repeat_interleave(len(drafts), 0)  # (B * drafts, N, D)
+            network = WritingNetwork(self.bundle.model, vision)
+            lengths, seeds = (list(values) * len(chunk) for values in zip(*drafts, strict=True))
+            steps = write(network, [start] * len(lengths), lengths, sampler, seeds, self._ids, self.device)
+            words = last(steps).codes  # (B * drafts, T)
+            scores = pseudo_log_likelihood(network, words, self._ids)  # (B * drafts)
+            texts = [self.bundle.tokenizer.decode(row) for row in words.cpu()]
+            found = list(zip(texts, scores.tolist(), strict=True))
+            for picture in range(len(chunk)):
+                yield best_captions(found[picture * len(drafts) : (picture + 1) * len(drafts)], count)
+
+    @torch.inference_mode()
+    def answer(self, codes: Int[Tensor, "B N"], questions: Sequence[str], top: int) -> list[list[list[Answer]]]:
+        """The ``top`` answers to every question about every picture, most probable first.
+
+        Raises:
+            UsageError: a question cannot be used, or fewer than 1 answer is asked for.
+            XlxmertError: the checkpoint knows no answers.
+        """
+        table = self._answers()
+        if top < 1:
+            raise UsageError(f"expected to give at least 1 answer, found {top}: ask for 1 or more")
+        outputs = self._pairs(codes, questions, "question")
+        chances = torch.cat([self.bundle.model.answer_logits(output.pooled).softmax(-1) for output in outputs])
+        best = chances.topk(min(top, len(table)), dim=-1)
+        rows = [
+            [Answer(table[place], chance) for place, chance in zip(places, values, strict=True)]
+            for places, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+        return [rows[start : start + len(questions)] for start in range(0, len(rows), len(questions))]
+
+    @torch.inference_mode()
+    def match(self, codes: Int[Tensor, "B N"], sentences: Sequence[str]) -> Float[Tensor, "B S"]:
+        """The probability that each sentence belongs to each picture.
+
+        Raises:
+            UsageError: a sentence cannot be used.
+        """
+        chances = [
+            self.bundle.model.matching_logits(output.pooled).softmax(-1)[:, 1]
+            for output in self._pairs(codes, sentences, "sentence")
+        ]
+        return torch.cat(chances).view(len(codes), len(sentences)).cpu()
+
+    def _pairs(self, codes: Int[Tensor, "B N"], sentences: Sequence[str], what: str) -> Iterator[LxmertOutput]:
+        """All pairs in chunks, pictures outside, sentences inside; each side is encoded once."""
+        model = self.bundle.model
+        words, _ = read_sentences(self.bundle.tokenizer, sentences, self.bundle.most_words, what)
+        words = words.to(self.device)
+        language, mask = model.encode_words(words), words > 0
+        vision = torch.cat([model.encode_picture(chunk) for chunk in torch.split(codes, PAIRS)])
+        pairs = torch.cartesian_prod(torch.arange(len(codes)), torch.arange(len(words))).view(-1, 2).to(self.device)
+        for picture, sentence in (chunk.unbind(1) for chunk in torch.split(pairs, PAIRS)):
+            yield model.cross(language[sentence], vision[picture], mask[sentence])
+
+    def _prefix(self, prefix: str) -> list[int]:
+        """The tokens that every caption begins with."""
+        if not prefix.strip():
+            return []
+        words, _ = read_sentences(self.bundle.tokenizer, [prefix], self.bundle.most_words - 1, "prefix")
+        return [int(word) for word in words[0, 1:-1]]
+
+    def _lengths(self, given: int) -> range:
+        """The lengths to try after a prefix of ``given`` tokens: a few more at least."""
+        low, high = self.bundle.facts.get("caption_words", LENGTHS)
+        high = min(self.bundle.most_words, max(high, given + 4))
+        return range(min(max(low, given + 1), high), high + 1)
+
+    def _answers(self) -> AnswerTable:
+        if self.bundle.answers is None:
+            raise XlxmertError(
+                "answering needs a checkpoint with answers (found none in it): name another with --checkpoint"
+            )
+        return self.bundle.answers
+
+
+def best_captions(found: Sequence[tuple[str, float]], count: int) -> list[Caption]:
+    """The different texts of highest score, best first."""
+    ordered = sorted(found, key=lambda pair: -pair[1])
+    different = {text: score for text, score in reversed(ordered)}  # the best score of a text is written last
+    return [Caption(text, different[text]) for text in dict.fromkeys(text for text, _ in ordered)][:count]

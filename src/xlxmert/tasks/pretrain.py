@@ -1,0 +1,196 @@
+"""Pre-training: one modality is drawn per step and masked; words, codes, matching and answers are learned from the same store.
+
+X-LXMERT (sections 5.1 and C.5): with equal chances a batch hides cells (and the model predicts their codes, captions only), hides
+words (and predicts them), or hides nothing (and half of the sentences are replaced: the model tells which, and answers the
+questions among the others).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.seeds import numpy_generator, torch_generator
+from xlxmert.core.task import OptimConfig, Player
+from xlxmert.data.batch import Batch
+from xlxmert.data.masking import bernoulli_mask, mask_words, uniform_mask
+from xlxmert.data.store import Store
+from xlxmert.models.lxmert import Lxmert
+
+Modality = Literal["picture", "words", "none"]
+MODALITIES: tuple[Modality, ...] = ("picture", "words", "none")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """What is masked, how often, and on which sentences; the defaults are X-LXMERT's."""
+
+    modalities: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Relative chances of masking the picture, the words, or nothing."""
+    visual_mask: Literal["uniform", "bernoulli"] = "uniform"
+    """How cells are hidden: a uniformly drawn share (X-LXMERT) or each with its own chance (LXMERT)."""
+    visual_rate: float = 0.15
+    """The chance of Bernoulli masking."""
+    word_rate: float = 0.15
+    """The chance of a word to be masked."""
+    mismatched: float = 0.5
+    """The chance that a sentence is replaced by another picture's when nothing is masked."""
+    code_kinds: tuple[str, ...] = ("caption",)
+    """Kinds of sentences from which codes are predicted."""
+    questions: float = 0.5
+    """Share of questions among the sentences of the other steps; 0 to 1."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=1e-3, weight_decay=0.01, clip=1.0))
+    """The optimiser."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("visual_rate", "word_rate", "mismatched", "questions"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise XlxmertError(f"{name} must be between 0 and 1 (found {getattr(self, name)} in the pre-training config)")
+        if len(self.modalities) != 3 or min(self.modalities) < 0 or not sum(self.modalities):
+            raise XlxmertError(f"modalities must be three chances, not all zero (found {self.modalities})")
+
+
+class PretrainTask:
+    """Learn every objective from one store.
+
+    Raises:
+        XlxmertError: the store and the model do not fit each other, or the store lacks sentences of a needed kind.
+    """
+
+    name = "pretrain"
+
+    def __init__(self, model: Lxmert, store: Store, config: PretrainConfig, seed: int = 0) -> None:
+        """Put the task together; ``seed`` decides everything that is drawn."""
+        self.model, self.store, self.config, self.seed = model, store, config, seed
+        self._check()
+        self._captions = store.of_kind(*config.code_kinds)
+        self._plain = store.of_kind("caption", "region")
+        self._questions = store.of_kind("question")
+        if not len(self._captions) or not len(self._plain):
+            raise XlxmertError(f"expected sentences of the kinds {config.code_kinds} in {store.folder}, found none: prepare captions")
+        tokenizer = store.tokenizer
+        self._specials = (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end, tokenizer.mask)
+        self._player = Player("model", PretrainTurn(model), config.optim, trains=model, ema=True)
+
+    def _check(self) -> None:
+        """Complain about a store that was not made for this model."""
+        model, store = self.model.config, self.store
+        wanted = {"codes": store.facts["codes"], "vocabulary": store.tokenizer.size, "answers": len(store.answers)}
+        found = {name: getattr(model, name) for name in wanted}
+        if wanted != found or store.codes.shape[1] != model.cells:
+            raise XlxmertError(
+                f"expected a model for {wanted} and {store.codes.shape[1]} cells, found {found} and {model.cells}: "
+                "build it from the store"
+            )
+
+    def players(self) -> Sequence[Player]:
+        """The model alone."""
+        return [self._player]
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """The model."""
+        return {"model": self.model}
+
+    def batch(self, step: int, size: int) -> Batch:
+        """The batch of a step: draws the modality, then the sentences, then what is hidden."""
+        rng = numpy_generator(self.seed, "pretrain", step)
+        generator = torch_generator(self.seed, "mask", step)
+        chances = np.array(self.config.modalities)
+        modality = MODALITIES[int(rng.choice(3, p=chances / chances.sum()))]
+        sentences = self._draw(rng, size, modality)
+        words, labels = self.store.padded(sentences), None
+        pictures = self.store.arrays["picture"][sentences].astype(np.int64)
+        matched, answers = torch.full((size,), -1), torch.zeros(size, len(self.store.answers))
+        hidden = torch.zeros(size, self.store.codes.shape[1], dtype=torch.bool)
+        if modality == "picture":
+            hidden = self._hide(size, generator)
+        elif modality == "words":
+            words, labels = mask_words(
+                words, self._specials, self.store.tokenizer.mask, self.store.tokenizer.size, self.config.word_rate, generator
+            )
+        else:
+            answers = self.store.soft_answers(sentences)
+            pictures, matched = self._swap(rng, pictures)
+        codes = torch.from_numpy(self.store.codes[pictures].astype(np.int64))
+        return Batch(words, codes, hidden, torch.full_like(words, -1) if labels is None else labels, matched, answers)
+
+    def _draw(self, rng: np.random.Generator, size: int, modality: Modality) -> np.ndarray:
+        """Indices of the sentences of a batch."""
+        if modality == "picture":
+            return rng.choice(self._captions, size)
+        if not len(self._questions):
+            return rng.choice(self._plain, size)
+        questions = rng.choice(self._questions, size)
+        return np.where(rng.random(size) < self.config.questions, questions, rng.choice(self._plain, size))
+
+    def _hide(self, size: int, generator: torch.Generator) -> Tensor:
+        cells = self.store.codes.shape[1]
+        if self.config.visual_mask == "uniform":
+            return uniform_mask(size, cells, generator)
+        return bernoulli_mask(size, cells, self.config.visual_rate, generator)
+
+    def _swap(self, rng: np.random.Generator, pictures: np.ndarray) -> tuple[np.ndarray, Int[Tensor, " B"]]:
+        """Give some sentences another picture; 1 where the picture stayed."""
+        swapped = rng.random(len(pictures)) < self.config.mismatched
+        shift = rng.integers(1, max(len(self.store.codes), 2), len(pictures))
+        others = (pictures + shift) % len(self.store.codes)
+        return np.where(swapped, others, pictures), torch.from_numpy((~swapped).astype(np.int64))
+
+    def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
+        """Nothing to look at before there is a generator."""
+
+
+class PretrainTurn(nn.Module):
+    """The losses of a batch: whichever its labels ask for, heads run only where they do."""
+
+    def __init__(self, model: Lxmert) -> None:
+        """Take the model."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """``loss`` is the sum of the others; accuracies are in [0, 1]."""
+        output = self.model(batch.words, batch.codes, hidden=batch.hidden)
+        terms: dict[str, Tensor] = {}
+        scores: dict[str, Tensor] = {}
+        masked, asked = batch.word_labels >= 0, batch.matched >= 0
+        if bool(batch.hidden.any()):
+            logits = self.model.code_logits(output.vision[batch.hidden])  # (hidden cells, K)
+            terms["codes"], scores["codes_right"] = _classify(logits, batch.codes[batch.hidden])
+        if bool(masked.any()):
+            logits = self.model.word_logits(output.language[masked])  # (masked words, V)
+            terms["words"], scores["words_right"] = _classify(logits, batch.word_labels[masked])
+        if bool(asked.any()):
+            logits = self.model.matching_logits(output.pooled[asked])
+            terms["match"], scores["match_right"] = _classify(logits, batch.matched[asked])
+        questions = (batch.answers.sum(1) > 0) & (batch.matched == 1)
+        if bool(questions.any()):
+            logits = self.model.answer_logits(output.pooled[questions])
+            terms["answers"], scores["answers_right"] = answer_loss(logits, batch.answers[questions])
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms, **scores}
+
+
+def _classify(logits: Float[Tensor, "M C"], labels: Int[Tensor, " M"]) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and accuracy."""
+    logits = logits.float()
+    return F.cross_entropy(logits, labels), (logits.argmax(-1) == labels).float().mean()
+
+
+def answer_loss(logits: Float[Tensor, "M A"], targets: Float[Tensor, "M A"]) -> tuple[Tensor, Tensor]:
+    """Cross-entropy against soft answers brought to sum 1, and the soft accuracy of the best answer.
+
+    The expectation of the reference's rule, which draws one answer of each question in proportion to its score.
+    """
+    logits = logits.float()
+    shares = targets / targets.sum(1, keepdim=True)
+    loss = -(shares * logits.log_softmax(-1)).sum(1).mean()
+    return loss, targets.gather(1, logits.argmax(-1, keepdim=True)).mean()
+

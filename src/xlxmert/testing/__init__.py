@@ -1,0 +1,1 @@
+"""Tiny models and fixtures for tests, here and elsewhere; imported by tests only."""

@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM as a wish to stop after the present step; the second Ctrl-C stops at once."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopWish:
+    """While it is entered (in the main thread), signals set ``asked`` to their name instead of breaking off."""
+
+    def __init__(self, quiet: bool) -> None:
+        """Hear nothing yet; ``quiet`` answers a signal without a word."""
+        self.asked = ""
+        self._quiet = quiet
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopWish":
+        """Take the signals over."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        if not self._quiet:  # os.write is safe inside a handler, unlike print
+            os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")

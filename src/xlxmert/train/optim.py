@@ -1,0 +1,102 @@
+"""The optimiser of a player and its learning rate: AdamW that spares biases and norms, warm-up and decay by step."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.task import OptimConfig
+from xlxmert.train.config import TrainConfig
+
+NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.RMSNorm)
+
+
+def learning_rate_share(config: TrainConfig, step: int) -> float:
+    """The share, in [0, 1], of the peak learning rate at a step counted from 0: a pure function of both."""
+    warmup = config.warmup_steps
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, config.steps - warmup))
+    match config.decay:
+        case "constant":
+            return 1.0
+        case "linear":
+            share = 1.0 - progress
+        case "cosine":
+            share = (1.0 + math.cos(math.pi * progress)) / 2
+        case "inverse_sqrt":
+            return max(config.final_share, math.sqrt(max(1, warmup) / max(1, step + 1)))
+    return config.final_share + (1.0 - config.final_share) * share
+
+
+def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters of ``module`` that want a gradient, by name."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+def undecayed(module: nn.Module) -> set[str]:
+    """Names of the parameters that weight decay spares: biases, norms and whatever has fewer than two axes."""
+    norms = {
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, child in module.named_modules()
+        if isinstance(child, NORMS)
+        for name, _ in child.named_parameters(recurse=False)
+    }
+    return norms | {
+        name for name, parameter in module.named_parameters() if parameter.ndim < 2 or name.rpartition(".")[2] == "bias"
+    }
+
+
+def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) over the trained parameters of ``module``, fused where the device allows."""
+    parameters, spared = trained_parameters(module), undecayed(module)
+    groups = [
+        {"params": [p for name, p in parameters.items() if name not in spared], "weight_decay": config.weight_decay},
+        {"params": [p for name, p in parameters.items() if name in spared], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        fused=all(p.device.type in ("cpu", "cuda") for p in parameters.values()) or None,
+    )
+
+
+def clip_gradients(gradients: list[Tensor], limit: float) -> Tensor:
+    """The norm of all gradients together; scales them in place to ``limit`` where it is larger (0: never)."""
+    norm = nn.utils.get_total_norm(gradients)
+    if limit > 0 and (norm.device.type != "cpu" or norm > limit):
+        torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))
+    return norm
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
+    """The optimiser's state as tensors named ``<parameter>:<moment>``."""
+    return {
+        f"{name}:{key}": value
+        for name, parameter in trained_parameters(module).items()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what ``optimizer_tensors`` gave, with each moment laid out in memory as its parameter is.
+
+    Raises:
+        XlxmertError: a tensor belongs to no parameter, or has another shape.
+    """
+    parameters = trained_parameters(module)
+    for key, tensor in tensors.items():
+        name, _, moment = key.rpartition(":")
+        parameter = parameters.get(name)
+        if parameter is None or tensor.shape not in (parameter.shape, torch.Size()):
+            found = "no such parameter" if parameter is None else f"a parameter of shape {tuple(parameter.shape)}"
+            raise XlxmertError(f"expected a parameter for the optimiser's {key} {tuple(tensor.shape)}, found {found}")
+        if tensor.ndim == 0 and moment == "step":
+            state = tensor.to(parameter.device if optimizer.defaults["fused"] else "cpu")
+        else:
+            state = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+        optimizer.state[parameter][moment] = state

@@ -1,0 +1,56 @@
+"""A tiny X-LXMERT paints, code for code, what the reference samplers painted with the same weights and words."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from xlxmert.convert.xlxmert_layout import from_reference, infer_config
+from xlxmert.models.lxmert import Lxmert
+from xlxmert.sampling import EasyFirst, MaskPredict, RandomOrder, Raster, last, paint
+
+DATA = Path(__file__).parent / "data"
+SAMPLERS = {
+    "mask_predict_1": MaskPredict(1),
+    "mask_predict_2": MaskPredict(2),
+    "mask_predict_4": MaskPredict(4),
+    "mask_predict_10": MaskPredict(10),
+    "tlbr": Raster(),
+    "random_seed7": RandomOrder(),
+    "random140_seed7": RandomOrder.of_steps(140),
+    "random200_seed7": RandomOrder.of_steps(200),
+    "easy_first": EasyFirst(),
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    saved = torch.load(DATA / "tiny_xlxmert.pt", weights_only=True)
+    config = infer_config(saved["state_dict"], heads=saved["config"]["heads"])
+    model = Lxmert(config).eval()
+    model.load_state_dict(from_reference(saved["state_dict"], config))
+    words = saved["ids"]
+    with torch.no_grad():
+        language = model.encode_words(words)  # once: it does not see the picture
+
+    def look(codes, hidden):
+        return model.code_logits(model.cross(language, model.encode_picture(codes, hidden=hidden), words > 0).vision)
+
+    return look
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return torch.load(DATA / "tiny_sampling.pt", weights_only=True)["samples"]
+
+
+def test_every_reference_sampler_is_covered(golden):
+    assert set(golden) == set(SAMPLERS)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_codes_equal_the_references(network, golden, name):
+    codes = torch.zeros_like(golden[name])
+    everywhere = torch.ones_like(codes, dtype=torch.bool)
+    final = last(paint(network, codes, everywhere, SAMPLERS[name], seeds=[7, 7, 7]))
+    assert torch.equal(final.codes, golden[name])
