@@ -1,10 +1,10 @@
 """Generator and discriminator against the reference implementation, at full size.
 
-``data/generator.npz``: the reference's weights (small random ones, old-style spectral norm), two feature grids, and every
-second row and column of the pictures that the reference made of them, without noise and with noise drawn from torch's
-global generator after ``manual_seed(5)``. ``data/discriminator.npz``: weights without the code head, one picture, its
-adversarial score and the spatial means of the six block outputs. CPU, float32, evaluation mode. The reference's pictures
-are themselves 1.2e-5 away from the same network in double precision, so they are met to 2e-5, and to 1e-6 on average.
+``data/generator.npz``: the reference's weights (random ones, old-style spectral norm), two feature grids, and every second
+row and column of the pictures that the reference made of them, without noise and with noise drawn from torch's global
+generator after ``manual_seed(5)``. ``data/discriminator.npz``: weights without the code head, one picture, its adversarial
+score and the spatial means of the six block outputs. CPU, float32, evaluation mode. The reference's pictures are
+themselves 1.2e-5 away from the same network in double precision, so they are met to 2e-5, and to 1e-6 on average.
 """
 
 from functools import cache
@@ -95,7 +95,9 @@ def test_incomplete_and_foreign_weights_are_named() -> None:
     state = dict(golden("generator")[0])
     del state["resblocks.3.cbn1.gamma.weight"]
     state["stray"] = torch.zeros(1)
-    with pytest.raises(XlxmertError, match=r"1 missing \(resblocks\.3\.cbn1\.gamma\.weight\) and 1 unexpected \(stray\)"):
+    with pytest.raises(
+        XlxmertError, match=r"1 missing \(resblocks\.3\.cbn1\.gamma\.weight\) and 1 unexpected \(stray\)"
+    ):
         from_reference(state, generator_rows())
     with pytest.raises(XlxmertError, match="missing"):
         to_reference(generator().folded().state_dict(), generator_rows())

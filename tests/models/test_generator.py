@@ -27,6 +27,7 @@ from xlxmert.models.generator.presets import (
     TINY_DISCRIMINATOR,
     WORLD,
     WORLD_DISCRIMINATOR,
+    opponent_of,
 )
 
 VARIANTS = {
@@ -37,6 +38,7 @@ VARIANTS = {
     "world-like": dataclasses.replace(
         TINY, modulated=1, upsample_late=True, head="running", head_kernel=1, spectral=False, noise=False
     ),
+    "sub-pixel skip": dataclasses.replace(TINY, skip="subpixel"),
     "small modulation": dataclasses.replace(TINY, modulation_size=8),
     "never modulated": dataclasses.replace(TINY, modulated=0),
 }
@@ -251,9 +253,11 @@ def test_impossible_generators_are_refused(change: dict[str, object], message: s
         dataclasses.replace(TINY, **change)
 
 
-@pytest.mark.parametrize("change", [{"head": "bent"}, {"head_kernel": 2}, {"rest": "some"}])
+@pytest.mark.parametrize("change", [{"head": "bent"}, {"head_kernel": 2}, {"rest": "some"}, {"skip": "none"}])
 def test_unknown_choices_are_refused(change: dict[str, object]) -> None:
-    with pytest.raises((XlxmertError, TypeError), match=next(iter(change))):  # the type checker may be the first to see it
+    with pytest.raises(
+        (XlxmertError, TypeError), match=next(iter(change))
+    ):  # the type checker may be the first to see it
         dataclasses.replace(TINY, **change)
 
 
@@ -284,6 +288,15 @@ def test_the_discriminator_judges_every_picture_and_every_cell() -> None:
     assert judgement.codes.shape == (3, 64, 20)
     assert [m.shape[-1] for m in judgement.maps] == [16, 8, 8]
     torch.testing.assert_close(alone.real[0], judgement.real[2], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [PAPER, WORLD, TINY, dataclasses.replace(TINY, widths=(8,) * 6, grid=4)])
+def test_an_opponent_ends_on_the_generators_grid(shape: GeneratorConfig) -> None:
+    config = opponent_of(shape, codes=7)
+    with torch.device("meta"):
+        judgement = Discriminator(config)(torch.empty(2, 3, shape.size, shape.size))
+    assert config.feature_width == shape.feature_width
+    assert judgement.codes.shape == (2, shape.grid**2, 7)
 
 
 def test_the_codebook_in_the_classifier_is_frozen() -> None:

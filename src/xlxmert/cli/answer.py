@@ -31,7 +31,7 @@ def run(options: Options) -> int:
     reader = PictureFiles(files, studio.size)
     found = [
         (path, question, answers)
-        for paths, pictures in progress(reader.chunks(), -(-len(files) // 16), "answering")
+        for paths, pictures in progress(reader.chunks(), reader.rounds, "answering")
         for path, by_question in zip(paths, studio.answer(pictures, options.questions, options.top), strict=True)
         for question, answers in zip(options.questions, by_question, strict=True)
     ]

@@ -46,7 +46,7 @@ def run(options: Options) -> int:
     sampler = SAMPLER if options.order is None else ORDERS[options.order]
     found = [
         (path, captions)
-        for paths, pictures in progress(reader.chunks(), -(-len(files) // 16), "captioning")
+        for paths, pictures in progress(reader.chunks(), reader.rounds, "captioning")
         for path, captions in zip(
             paths, studio.caption(pictures, options.count, options.prefix, sampler, options.seed), strict=True
         )

@@ -1,10 +1,10 @@
 """``xlxmert codebook``: fit the visual vocabulary on a folder of pictures."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
 from xlxmert.core.errors import XlxmertError
 from xlxmert.recipes.codebook import CodebookRecipe, fit_codebook, parse_depths
@@ -97,7 +97,7 @@ def run(options: Options) -> int:
         "fingerprint": fitted.vocabulary.codebook.fingerprint,
     }
     if options.json:
-        print(json.dumps(facts))
+        print_json(facts)
     else:
         print_facts(facts)
     return 0

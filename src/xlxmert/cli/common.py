@@ -15,7 +15,7 @@ from xlxmert.core.images import load_picture
 from xlxmert.data.pictures import list_pictures
 from xlxmert.studio import Studio
 
-CHUNK = 16
+CHUNK = 8
 """Pictures that are read and looked at together."""
 
 
@@ -51,12 +51,13 @@ class PictureFiles:
         """Nothing has failed yet."""
         self.failures: list[str] = []
 
-    def chunks(self) -> Iterator[tuple[list[Path], list[UInt8[np.ndarray, "S S 3"]]]]:
-        """Names and pixels of the pictures that can be read.
+    @property
+    def rounds(self) -> int:
+        """How many chunks there are, if all can be read."""
+        return -(-len(self.paths) // CHUNK)
 
-        Raises:
-            XlxmertError: there is but one picture, and it cannot be read.
-        """
+    def chunks(self) -> Iterator[tuple[list[Path], list[UInt8[np.ndarray, "S S 3"]]]]:
+        """Names and pixels of the pictures that can be read."""
         for start in range(0, len(self.paths), CHUNK):
             good = list(self._readable(self.paths[start : start + CHUNK]))
             if good:
@@ -117,13 +118,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     """Print a table; texts are taken as they are, not as markup."""
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    heads = [Column(Text(column), overflow="fold") for column in columns]
+    table = Table(*heads, title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 160)
 
 
 def print_picture(picture: UInt8[np.ndarray, "height width 3"], columns: int = 48) -> None:

@@ -25,7 +25,7 @@ VERBS = {
     "serve": "open the web studio",
     "demo": "paint, caption and answer with the bundled checkpoint; write a gallery",
 }
-"""Every verb in the road's order; ``xlxmert.cli.<verb>`` holds its dataclass ``Options`` and ``run(options) -> int``."""
+"""Every verb in the road's order; ``xlxmert.cli.<verb>`` has a dataclass ``Options`` and ``run(options) -> int``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +78,7 @@ def _run_verb(verb: str, words: Sequence[str]) -> int:
 
     module = importlib.import_module(f"xlxmert.cli.{verb}")
     try:
-        options = tyro.cli(module.Options, prog=f"xlxmert {verb}", args=words)
+        options = tyro.cli(module.Options, prog=f"xlxmert {verb}", args=words, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as stop:  # the parser has printed its help or its complaint
         return stop.code if isinstance(stop.code, int) else 2
     return int(module.run(options))

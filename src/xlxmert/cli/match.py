@@ -29,7 +29,7 @@ def run(options: Options) -> int:
     reader = PictureFiles(files, studio.size)
     found = [
         (path, row.tolist())
-        for paths, pictures in progress(reader.chunks(), -(-len(files) // 16), "matching")
+        for paths, pictures in progress(reader.chunks(), reader.rounds, "matching")
         for path, row in zip(paths, studio.match(pictures, options.text), strict=True)
     ]
     if options.json:

@@ -1,10 +1,10 @@
 """``xlxmert prepare``: pictures and annotations to a store of visual tokens and sentences."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
 from xlxmert.recipes.prepare import PrepareRecipe, prepare
 from xlxmert.recipes.sources import Sources
@@ -73,7 +73,7 @@ def run(options: Options) -> int:
     print_unreadable(prepared.unreadable)
     if options.json:
         unreadable = {"unreadable_files": [str(path) for path in prepared.unreadable]}
-        print(json.dumps(prepared.summary() | unreadable))
+        print_json(prepared.summary() | unreadable)
     else:
         print_facts(prepared.summary())
     return 0

@@ -1,9 +1,9 @@
 """``xlxmert world``: write the built-in world as data-set files."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, progress_bar
 from xlxmert.data.world.write import write_world
 
@@ -38,7 +38,7 @@ def run(options: Options) -> int:
             progress=progress,
         )
     if options.json:
-        print(json.dumps(facts))
+        print_json(facts)
         return 0
     rows = {split: f"{count} pictures, {facts['pairs'][split]} pairs" for split, count in facts["pictures"].items()}
     print_facts({"folder": options.out, "seed": options.seed, **rows})

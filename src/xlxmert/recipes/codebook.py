@@ -1,5 +1,6 @@
 """A visual vocabulary from a folder of pictures: what ``xlxmert codebook`` does."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,27 +70,24 @@ class Fitted:
 
 
 def parse_depths(texts: tuple[str, ...]) -> tuple[Depth, ...]:
-    """The backbone's depths from texts such as ``8:2`` or ``16:1:0.5``: stride, parts and weight.
+    """The backbone's depths from texts such as ``8:2`` or ``16:1:0.5``: stride, parts and, unless it is 1, weight.
 
     Raises:
         UsageError: a text has another shape or a number out of range.
     """
     depths = []
     for text in texts:
-        numbers = text.split(":")
-        try:
-            stride, parts, weight = int(numbers[0]), int((numbers + ["1"])[1]), float((numbers + ["1"] * 2)[2])
-        except ValueError:
-            numbers = []
-        if not 1 <= len(numbers) <= 3:
+        match = re.fullmatch(r"(\d+):(\d+)(?::(\d+(?:\.\d+)?))?", text)
+        if match is None:
             raise UsageError(f"expected a depth as stride:parts or stride:parts:weight, such as 8:2, found '{text}'")
-        depths.append(Depth(stride, parts, weight))
+        stride, parts, weight = match.groups(default="1")
+        depths.append(Depth(int(stride), int(parts), float(weight)))
     return tuple(depths)
 
 
 def fit_codebook(
     images: Path,
-    recipe: CodebookRecipe = CodebookRecipe(),  # noqa: B008 (frozen)
+    recipe: CodebookRecipe = CodebookRecipe(),
     device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> Fitted:
@@ -108,7 +106,7 @@ def fit_codebook(
     cells = len(paths) * recipe.features.cells
     if cells < recipe.codes:
         raise XlxmertError(
-            f"expected at least {recipe.codes} cells for {recipe.codes} codes, found {cells} in the {len(paths)} pictures "
+            f"expected at least {recipe.codes} cells for {recipe.codes} codes, found {cells} in {len(paths)} pictures "
             f"of {images}: add pictures or pass a smaller --codes"
         )
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)

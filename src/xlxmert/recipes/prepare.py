@@ -30,7 +30,7 @@ class PrepareRecipe:
     """How sentences and pictures are turned into numbers."""
 
     tokenizer: str = "train"
-    """``train`` learns the words from these sentences; else a ``tokenizer.json``, a store's folder or BERT's ``vocab.txt``."""
+    """``train`` learns the words from these sentences; else a ``tokenizer.json``, a store or BERT's ``vocab.txt``."""
     words: int = 30_000
     """Most pieces of a tokenizer that is trained."""
     answers: str = "all"
@@ -84,7 +84,7 @@ def prepare(
     out: Path,
     sources: Sources,
     codebook: Path,
-    recipe: PrepareRecipe = PrepareRecipe(),  # noqa: B008 (frozen)
+    recipe: PrepareRecipe = PrepareRecipe(),
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     progress: Progress = no_progress,
@@ -196,6 +196,6 @@ def _given_answers(name: str) -> AnswerTable | None:
 def _check_sizes(tokenizer: Tokenizer, answers: AnswerTable) -> None:
     if tokenizer.size > MOST_NUMBERS or len(answers) > MOST_NUMBERS:
         raise XlxmertError(
-            f"expected at most {MOST_NUMBERS} words and answers, found {tokenizer.size} words and {len(answers)} answers: "
-            "pass a smaller tokenizer, or a larger --least for answers"
+            f"expected at most {MOST_NUMBERS} words and answers, found {tokenizer.size} words and {len(answers)} "
+            "answers: pass a smaller tokenizer, or a larger --least for answers"
         )

@@ -1,4 +1,4 @@
-"""Many picture files one after another, unreadable ones counted instead of fatal: the way into the codebook and the store."""
+"""Many picture files, unreadable ones counted instead of fatal: the first step towards the codebook and the store."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator

@@ -14,8 +14,8 @@ Time and scores of the run that made the bundled checkpoint: docs/results.md.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,24 @@ import torch
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
-from xlxmert.core.task import OptimConfig
+from xlxmert.core.seeds import numpy_generator
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.data.world.captions import make_captions
 from xlxmert.data.world.questions import annotate, make_questions
-from xlxmert.data.world.render import render
+from xlxmert.data.world.render import render as render_scene
 from xlxmert.data.world.scene import WORLD, Cut, make_scene
 from xlxmert.metrics.vqa import soft_scores
-from xlxmert.core.seeds import numpy_generator
 from xlxmert.models.generator import Generator, GeneratorConfig
 from xlxmert.models.generator.presets import WORLD as WORLD_GENERATOR
 from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
-from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
-from xlxmert.tasks.render import RenderConfig, RenderTask
-from xlxmert.train import TrainConfig, train
-from xlxmert.train.checkpoint import latest, load_module
+from xlxmert.recipes import train_store
+from xlxmert.recipes.train_store import WARM_START, Prepared
+from xlxmert.tasks.pretrain import PretrainConfig
+from xlxmert.tasks.render import RenderConfig
+from xlxmert.train import TrainConfig
 from xlxmert.vision.backbone import load_backbone
 from xlxmert.vision.regions import Depth, FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
@@ -77,15 +77,11 @@ class WorldRecipe:
     """The image generator; the data fill its feature width."""
     pretrain: PretrainConfig = PretrainConfig(modalities=(0.55, 0.15, 0.3), questions=0.6)
     """Objectives; cells are the hardest to learn and get half of the steps."""
-    pretrain_steps: int = 8000
+    pretrain_steps: int = 6600
     """Steps of pre-training."""
     pretrain_batch: int = 64
     """Sentences per step of pre-training."""
-    render: RenderConfig = field(
-        default_factory=lambda: RenderConfig(
-            l1=10.0, perceptual=1.0, adversarial_from=-1, generator_optim=OptimConfig(lr=2e-3, betas=(0.9, 0.99))
-        )
-    )
+    render: RenderConfig = WARM_START
     """Losses of the image generator."""
     render_steps: int = 2500
     """Steps of the image generator."""
@@ -100,10 +96,12 @@ def run(out: Path, recipe: WorldRecipe = WorldRecipe(), quiet: bool = False) -> 
     out = Path(out)
     _remember(out, recipe)
     vocabulary = visual_vocabulary(out, recipe)
-    store = prepare(out, recipe, vocabulary)
-    model = pretrain(out, recipe, store, vocabulary, quiet)
-    generator = render_training(out, recipe, store, vocabulary, quiet)
-    return bundle(out, recipe, store, vocabulary, model, generator)
+    prepared = Prepared(prepare(out, recipe, vocabulary), vocabulary)
+    model = pretrain(out, recipe, prepared, quiet)
+    generator = render(out, recipe, prepared, quiet)
+    bundle = prepared.bundle(model, generator, {"recipe": facts_of(recipe)})
+    bundle.save_pretrained(out / "checkpoint")
+    return bundle
 
 
 def _remember(out: Path, recipe: WorldRecipe) -> None:
@@ -130,9 +128,14 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
+def picture(recipe: WorldRecipe, index: int) -> np.ndarray:
+    """A training picture."""
+    return np.array(render_scene(make_scene("train", recipe.seed, index, recipe.cut)))
+
+
 def pictures(recipe: WorldRecipe, count: int) -> Iterator[np.ndarray]:
     """The first training pictures."""
-    return (np.array(render(make_scene("train", recipe.seed, i, recipe.cut))) for i in range(count))
+    return (picture(recipe, index) for index in range(count))
 
 
 def visual_vocabulary(out: Path, recipe: WorldRecipe) -> VisualVocabulary:
@@ -188,76 +191,19 @@ def _sentences(recipe: WorldRecipe, index: int) -> list[Sentence]:
     return found
 
 
-def build_model(recipe: WorldRecipe, store: Store, vocabulary: VisualVocabulary) -> Lxmert:
-    """A fresh model of the store's sizes, centroids loaded."""
-    config = dataclasses.replace(
-        recipe.model,
-        vocabulary=store.tokenizer.size,
-        codes=recipe.codes,
-        feature_width=vocabulary.width,
-        answers=len(store.answers),
-    )
-    torch.manual_seed(recipe.seed)
-    model = Lxmert(config)
-    model.load_centroids(vocabulary.codebook.centroids)
-    return model
-
-
-def pretrain(out: Path, recipe: WorldRecipe, store: Store, vocabulary: VisualVocabulary, quiet: bool = False) -> Lxmert:
-    """Train the transformer, going on from its last checkpoint; returns the moving average."""
-    model = build_model(recipe, store, vocabulary)
-    task = PretrainTask(model, store, recipe.pretrain, recipe.seed)
-    config = TrainConfig(
+def pretrain(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = False) -> Lxmert:
+    """Train the transformer, going on from its last checkpoint."""
+    loop = TrainConfig(
         out=out / "pretrain", steps=recipe.pretrain_steps, batch_size=recipe.pretrain_batch, warmup=0.04, decay="cosine",
         final_share=0.02, ema=0.998, seed=recipe.seed, log_every=25, save_every_seconds=180.0, quiet=quiet,
     )  # fmt: skip
-    report = train(task, config, facts={"pretrain": _plain(recipe.pretrain), "model": model.config.to_dict(), "store": store.facts["digest"]})
-    average = report.averages["model"]
-    assert isinstance(average, Lxmert)
-    return average.eval()
+    return train_store.pretrain(prepared, recipe.model, recipe.pretrain, loop)
 
 
-def render_training(
-    out: Path, recipe: WorldRecipe, store: Store, vocabulary: VisualVocabulary, quiet: bool = False
-) -> Generator:
-    """Train the image generator, going on from its last checkpoint; returns the moving average."""
-    torch.manual_seed(recipe.seed)
-    generator = Generator(dataclasses.replace(recipe.generator, feature_width=vocabulary.width))
-    backbone = load_backbone(deepest=8) if recipe.render.perceptual else None
-    task = RenderTask(
-        generator,
-        None,
-        lambda index: np.array(render(make_scene("train", recipe.seed, index, recipe.cut))),
-        np.array(store.codes),
-        vocabulary.codebook.centroids,
-        recipe.render,
-        backbone,
-        recipe.seed,
-    )
-    config = TrainConfig(
+def render(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = False) -> Generator:
+    """Train the image generator, going on from its last checkpoint."""
+    loop = TrainConfig(
         out=out / "render", steps=recipe.render_steps, batch_size=recipe.render_batch, warmup=0.03, decay="cosine",
         final_share=0.05, ema=0.99, seed=recipe.seed, log_every=25, preview_every=250, save_every_seconds=180.0, quiet=quiet,
     )  # fmt: skip
-    report = train(task, config, facts={"render": _plain(recipe.render), "generator": generator.config.to_dict()})
-    average = report.averages["generator"]
-    assert isinstance(average, Generator)
-    return average.eval()
-
-
-def bundle(
-    out: Path,
-    recipe: WorldRecipe,
-    store: Store,
-    vocabulary: VisualVocabulary,
-    model: Lxmert,
-    generator: Generator,
-    scores: dict[str, Any] | None = None,
-) -> Bundle:
-    """Put the checkpoint folder together and write it."""
-    longest = int(np.diff(store.arrays["offsets"]).max())
-    facts = {"recipe": facts_of(recipe), "most_words": longest, "scores": scores or {}}
-    whole = Bundle(
-        model=model, tokenizer=store.tokenizer, vocabulary=vocabulary, generator=generator, answers=store.answers, card="", facts=facts
-    )
-    whole.save_pretrained(out / "checkpoint")
-    return whole
+    return train_store.render(prepared, lambda index: picture(recipe, index), recipe.generator, recipe.render, loop)

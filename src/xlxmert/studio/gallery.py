@@ -154,8 +154,8 @@ def _figure(entry: Entry) -> str:
     """One picture with everything said about it."""
     parts = [f'<p class="title">{html.escape(entry.title)}</p>'] if entry.title else []
     if entry.captions:
-        said = (f"{html.escape(caption.text)} <span class=score>{caption.score:.2f}</span>" for caption in entry.captions)
-        parts.append(f'<ul class="captions">{"".join(f"<li>{line}</li>" for line in said)}</ul>')
+        lines = (f"{html.escape(said.text)} <span class=score>{said.score:.2f}</span>" for said in entry.captions)
+        parts.append(f'<ul class="captions">{"".join(f"<li>{line}</li>" for line in lines)}</ul>')
     if entry.asked:
         parts.append(f"<dl>{''.join(map(_answers, entry.asked))}</dl>")
     if entry.note:

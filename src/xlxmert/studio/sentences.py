@@ -34,15 +34,15 @@ def read_sentences(
         raise UsageError(f"expected a {what}, found an empty one: write at least one word")
     cleaned = [_without_marks(tokenizer, text) for text in texts]
     words = tokenizer.encode([text or UNKNOWN for text in cleaned], most + 2)
-    notes = [_notes(tokenizer, text) for text in cleaned]
-    for text, original, its_notes in zip(cleaned, texts, notes, strict=True):
+    for text, original in zip(cleaned, texts, strict=True):
         if not any(character.isalnum() for word in _known(tokenizer, text) for character in word):
-            hint = f" ({'; '.join(its_notes)})" if its_notes else ""
+            near = [word for strange in tokenizer.unknown_words(text)[:TOLD] for word in tokenizer.nearest(strange)]
+            hint = f"; the nearest it knows: {', '.join(near)}" if near else ""
             raise UsageError(
                 f"expected a {what} with at least one word that the model knows, found none in "
                 f"'{original.strip()[:SHOWN]}'{hint}: use other words"
             )
-    return words, notes
+    return words, [_notes(tokenizer, text) for text in cleaned]
 
 
 def _without_marks(tokenizer: Tokenizer, text: str) -> str:

@@ -17,8 +17,8 @@ from xlxmert.studio.results import Answer, Caption, Frame, Painting
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
 from xlxmert.studio.teller import Teller
 
-Picture = str | Path | Painting | UInt8[np.ndarray, "_ _ 3"] | UInt8[Tensor, "_ _ 3"]
-"""A picture as users have it: a file, RGB pixels, or what the studio painted."""
+Picture = str | Path | Painting | np.ndarray | Tensor
+"""A picture as users have it: a file, RGB pixels (height, width, 3) as uint8, or what the studio painted."""
 SIZE = 256
 """Side in pixels at which pictures are looked at, where no generator says otherwise."""
 LOOK_CHUNK = 32

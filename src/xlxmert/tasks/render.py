@@ -31,8 +31,7 @@ __all__ = ["FeatureMaps", "RenderBatch", "RenderConfig", "RenderTask", "write_sh
 class RenderTask:
     """Learn to paint pictures from their codes.
 
-    Players are the generator and, unless ``adversarial_from`` is -1, its discriminator. Modules keep their convolutions
-    in channels-last order, which is several times faster on a CPU.
+    Players are the generator and, unless ``adversarial_from`` is -1, its discriminator.
 
     Raises:
         XlxmertError: codes and centroids do not fit each other or the generator, or a needed discriminator is missing.
@@ -64,8 +63,8 @@ class RenderTask:
             seed: decides the order of the pictures and all noise.
         """
         self.config, self.seed, self.pictures, self.codes = config, seed, pictures, codes
-        self.generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.discriminator = None
+        self.generator = generator
+        self.discriminator: Discriminator | None = None
         self._check(centroids)
         self.painter = Painter(generator, centroids)
         if config.adversarial_from >= 0:
@@ -74,7 +73,7 @@ class RenderTask:
                     "adversarial training needs a discriminator (found none): pass one or adversarial_from=-1"
                 )
             discriminator.set_centroids(centroids)
-            self.discriminator = discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.discriminator = discriminator
         self._players = self._seat(network)
 
     def _seat(self, network: FeatureMaps | None) -> list[Player]:

@@ -17,7 +17,7 @@ from xlxmert.data.world.captions import Caption, facts_of_text, make_captions
 from xlxmert.data.world.parser import parse_pictures
 from xlxmert.data.world.questions import Question, annotate, make_questions
 from xlxmert.data.world.render import render
-from xlxmert.data.world.scene import FACT_KINDS, Fact, Scene, make_scene
+from xlxmert.data.world.scene import FACT_KINDS, WORLD, Cut, Fact, Scene, make_scene
 from xlxmert.metrics.caption import caption_scores
 from xlxmert.metrics.vqa import Question as Asked
 from xlxmert.metrics.vqa import vqa_scores
@@ -50,8 +50,8 @@ class Predictors:
     """The probability that each sentence belongs to its picture."""
 
 
-def examples(split: str, count: int, seed: int = 0) -> list[Example]:
-    """The first ``count`` examples of a split.
+def examples(split: str, count: int, seed: int = 0, cut: Cut = WORLD) -> list[Example]:
+    """The first ``count`` examples of a split, of the whole world or a cut of it.
 
     Raises:
         UsageError: there is no such split, or the count is not positive.
@@ -60,7 +60,7 @@ def examples(split: str, count: int, seed: int = 0) -> list[Example]:
         raise UsageError(f"expected at least one picture to score, found {count}: pass --pictures 200, for example")
     found = []
     for index in range(count):
-        scene, key = make_scene(split, seed, index), (split, seed, index)
+        scene, key = make_scene(split, seed, index, cut), (split, seed, index)
         questions = tuple(make_questions(scene, *key))
         people = tuple(annotate(q, numpy_generator("people", *key, i)) for i, q in enumerate(questions))
         found.append(Example(scene, tuple(make_captions(scene, *key)), questions, people))

@@ -1,4 +1,4 @@
-"""The written world: the formats' own readers understand it, its facts are true, and nothing else is ever overwritten."""
+"""The written world: the formats' readers understand it, its facts are true, nothing else is overwritten."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_two_runs_give_the_same_bytes_and_another_seed_gives_others(world: Path, tmp_path: Path) -> None:
     write_world(tmp_path / "again", 5, SEED, SIZES, workers=1)
     assert digests(tmp_path / "again") == digests(world)
-    write_world(tmp_path / "other", 5, SEED + 1, SIZES, workers=1)
+    write_world(tmp_path / "other", 1, SEED + 1, {"train": 1}, workers=1)
     assert (
         digests(tmp_path / "other")["images/train/000000000000.png"] != digests(world)["images/train/000000000000.png"]
     )
@@ -160,7 +160,7 @@ def test_statements_have_their_two_pictures(world: Path, split: str, name: str) 
 def test_visual_genome_files_name_regions_within_their_pictures(world: Path) -> None:
     folder = world / "visual_genome" / "val"
     pictures = visual_genome.read_image_data(folder / "image_data.json")
-    regions = visual_genome.read_regions(folder / "region_descriptions.json", pictures, slack=0)
+    regions = visual_genome.read_regions(folder / "region_descriptions.json", pictures, slack=0.0)
     questions = visual_genome.read_question_answers(folder / "question_answers.json", [p.id for p in pictures])
     assert {region.picture_id for region in regions} == {picture.id for picture in pictures}
     for index in range(2):

@@ -76,10 +76,11 @@ def make_pair_set(split: str, seed: int, index: int) -> PairSet:
         UsageError: there is no such split.
     """
     rng = numpy_generator("statements", split, seed, index)
+    drawn = [make_scene(split, seed, int(rng.integers(2**40, 2**62))) for _ in range(2 * PAIRS)]
     while True:
         topic, colour, setting = _topic(rng, split == "heldout")
         share = float(rng.choice([0.3, 0.65]))
-        scenes = [_scene(split, seed, rng, topic, colour, setting, share) for _ in range(2 * PAIRS)]
+        scenes = [_changed(scene, split == "heldout", rng, topic, colour, setting, share) for scene in drawn]
         pairs = tuple(zip(scenes[::2], scenes[1::2], strict=True))
         statements = _balanced(_candidates(topic, colour, setting), pairs, KINDS[index % len(KINDS)], rng)
         if statements:
@@ -95,17 +96,16 @@ def _topic(rng: np.random.Generator, want_held_out: bool) -> tuple[Noun, str, st
             return topic, colour, setting
 
 
-def _scene(
-    split: str, seed: int, rng: np.random.Generator, topic: Noun, colour: str, setting: str, share: float
+def _changed(
+    drawn: Scene, want_held_out: bool, rng: np.random.Generator, topic: Noun, colour: str, setting: str, share: float
 ) -> Scene:
-    """A scene of its own, into which the topic and the setting are brought with a chance of ``share`` each."""
-    drawn = make_scene(split, seed, int(rng.integers(2**40, 2**62)))
+    """A scene into which the topic and the setting are brought with a chance of ``share`` each."""
     while True:
         scene = dataclasses.replace(drawn, setting=setting) if rng.random() < share else drawn
         if rng.random() < share and not scene.group(topic.name):
             painted = colour if not topic.tinted or rng.random() < 0.6 else str(rng.choice(list(COLOURS)))
             scene = _with_topic(scene, topic, painted)
-        if any(held_out(item.noun, item.colour, scene.setting) for item in scene.items) == (split == "heldout"):
+        if any(held_out(item.noun, item.colour, scene.setting) for item in scene.items) == want_held_out:
             return scene
 
 

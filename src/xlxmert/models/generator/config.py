@@ -104,7 +104,12 @@ class GeneratorConfig:
         for name, width in (("bottleneck", self.stem_input), ("stem", self.stem), ("condition", self.condition)):
             if width % self.groups:
                 raise XlxmertError(f"{name} must be a multiple of groups={self.groups} (found {width}): change either")
-        choices = {"head": ("straight", "running"), "rest": ("instance", "none"), "skip": ("bilinear", "subpixel"), "head_kernel": (1, 3)}
+        choices = {
+            "head": ("straight", "running"),
+            "rest": ("instance", "none"),
+            "skip": ("bilinear", "subpixel"),
+            "head_kernel": (1, 3),
+        }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise XlxmertError(

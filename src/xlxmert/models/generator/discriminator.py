@@ -8,7 +8,7 @@ from torch import nn
 
 from xlxmert.core.axes import Float, Tensor
 from xlxmert.models.generator.config import DiscriminatorConfig
-from xlxmert.models.generator.layers import convolution, start
+from xlxmert.models.generator.layers import channels_last, convolution, start
 from xlxmert.models.generator.model import SLOPE
 
 
@@ -70,6 +70,7 @@ class Discriminator(nn.Module):
         self.register_buffer("centroids", torch.zeros(config.codes, config.feature_width))
         self.code_bias = nn.Parameter(torch.zeros(config.codes))
         start(self)
+        channels_last(self)
 
     def set_centroids(self, centroids: Float[Tensor, "K F"]) -> None:
         """Freeze the codebook into the classifier."""

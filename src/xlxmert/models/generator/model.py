@@ -10,7 +10,15 @@ from torch import nn
 from xlxmert.core.axes import Float, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.models.generator.config import GeneratorConfig
-from xlxmert.models.generator.layers import Noise, convolution, enlarge, folded_state, seeded_noise, start
+from xlxmert.models.generator.layers import (
+    Noise,
+    channels_last,
+    convolution,
+    enlarge,
+    folded_state,
+    seeded_noise,
+    start,
+)
 
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero."""
@@ -143,6 +151,7 @@ class Generator(nn.Module):
         self.heads = nn.ModuleList(convolution(width, 3, config.head_kernel, False) for width in config.widths)
         start(self)
         self._start_unbounded()
+        channels_last(self)
 
     def _norms(self, block: int, widths: tuple[int, int]) -> tuple[nn.Module, nn.Module]:
         """The two norms of a block: of its input and of its first convolution's output."""

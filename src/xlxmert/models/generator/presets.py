@@ -1,5 +1,7 @@
 """Named sizes of generator and discriminator, each beside what it costs."""
 
+from dataclasses import replace
+
 from xlxmert.models.generator.config import DiscriminatorConfig, GeneratorConfig
 
 PAPER = GeneratorConfig()
@@ -10,25 +12,43 @@ PAPER_DISCRIMINATOR = DiscriminatorConfig()
 
 WORLD = GeneratorConfig(
     feature_width=192,
-    bottleneck=256,
-    stem=192,
+    bottleneck=192,
+    groups=1,
+    stem=160,
     condition=64,
     trunk=1,
-    widths=(192, 128, 96, 48, 24),
+    widths=(160, 128, 96, 48, 16),
     modulated=3,
     spade_hidden=64,
+    skip="subpixel",
     upsample_late=True,
     head="running",
     head_kernel=1,
     spectral=False,
     noise=False,
 )
-"""For the built-in world on two CPU cores."""
+"""For the built-in world on two CPU cores: 3.4 M parameters, a training step of 16 pictures in 1.4 s of processor time.
+
+Chosen by learning 8 sprite pictures by heart for 150 steps at 128 pixels: sub-pixel skips instead of interpolated ones gain
+1.4 dB, an ungrouped stem 1.1 dB; without SPADE it is 3 to 4 dB worse; a second trunk block gains nothing.
+"""
 
 WORLD_DISCRIMINATOR = DiscriminatorConfig(
     feature_width=192, codes=1024, widths=(24, 48, 64, 96, 128, 128), normalised_from=2
 )
-"""WORLD's opponent."""
+"""WORLD's opponent; no norm in the two largest blocks, where it costs more than the convolutions."""
+
+
+def opponent_of(generator: GeneratorConfig, codes: int) -> DiscriminatorConfig:
+    """A discriminator whose last map has the generator's grid: the paper's for the paper's sizes, else of WORLD's widths."""
+    if generator.widths == PAPER.widths:
+        return replace(PAPER_DISCRIMINATOR, feature_width=generator.feature_width, codes=codes)
+    blocks = len(generator.widths) + 1
+    widths = WORLD_DISCRIMINATOR.widths[-blocks:]
+    widths = (widths[0],) * (blocks - len(widths)) + widths
+    skipped = max(0, WORLD_DISCRIMINATOR.normalised_from - (len(WORLD_DISCRIMINATOR.widths) - blocks))
+    return DiscriminatorConfig(generator.feature_width, codes, widths, normalised_from=skipped)
+
 
 TINY = GeneratorConfig(
     feature_width=12, bottleneck=16, stem=8, condition=8, widths=(8, 8), spade_hidden=8, groups=4, trunk=1, grid=8
@@ -37,3 +57,6 @@ TINY = GeneratorConfig(
 
 TINY_DISCRIMINATOR = DiscriminatorConfig(feature_width=12, codes=20, widths=(8, 8, 8))
 """TINY's opponent: 32x32 to 8x8."""
+
+PRESETS = {"paper": PAPER, "world": WORLD, "tiny": TINY}
+"""The generator's presets by name, as recipes and the command line know them."""

@@ -1,0 +1,37 @@
+"""``xlxmert pretrain``: trains the transformer on a store."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from xlxmert.cli.progress import print_facts
+from xlxmert.models.lxmert import PRESETS
+from xlxmert.recipes.train_store import Prepared, pretrain
+from xlxmert.tasks.pretrain import PretrainConfig
+from xlxmert.train import TrainConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train the transformer on a prepared store; stop it and call it again to go on."""
+
+    store: Path
+    """The folder that `xlxmert prepare` wrote."""
+    codebook: Path
+    """The visual vocabulary that the store's codes were made with."""
+    loop: TrainConfig
+    """Length, schedule, precision and folder of the run."""
+    preset: Literal["paper", "world", "tiny"] = "world"
+    """Shape of the model; words, codes, features and answers are the store's."""
+    objectives: PretrainConfig = field(default_factory=PretrainConfig)
+    """What is masked, how often, and on which sentences."""
+
+
+def run(options: Options) -> int:
+    """Train, and leave a checkpoint (without a generator yet) in the run's folder."""
+    prepared = Prepared.open(options.store, options.codebook)
+    model = pretrain(prepared, PRESETS[options.preset], options.objectives, options.loop)
+    folder = options.loop.out / "checkpoint"
+    prepared.bundle(model, None, {}).save_pretrained(folder)
+    print_facts({"steps": options.loop.steps, "checkpoint": folder})
+    return 0

@@ -1,0 +1,52 @@
+"""``xlxmert render``: trains the image generator on a store and its pictures."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from xlxmert.cli.progress import print_facts
+from xlxmert.convert.folder import Bundle
+from xlxmert.core.errors import XlxmertError
+from xlxmert.models.generator.presets import PRESETS
+from xlxmert.recipes.train_store import WARM_START, Prepared, from_folder, render
+from xlxmert.tasks.render import RenderConfig
+from xlxmert.train import TrainConfig
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train the image generator; with --checkpoint, give it to a pre-trained transformer."""
+
+    store: Path
+    """The folder that `xlxmert prepare` wrote."""
+    codebook: Path
+    """The visual vocabulary that the store's codes were made with."""
+    images: Path
+    """The pictures that the store was made of."""
+    loop: TrainConfig
+    """Length, schedule, precision and folder of the run."""
+    preset: Literal["paper", "world", "tiny"] = "world"
+    """Shape of the generator."""
+    losses: RenderConfig = field(default_factory=lambda: WARM_START)
+    """Weights of the losses; --losses.adversarial-from 0 with the paper's weights 1, 1, 10, 10 is the paper's training."""
+    checkpoint: Path | None = None
+    """A checkpoint that `xlxmert pretrain` wrote; the generator is put into it."""
+
+
+def run(options: Options) -> int:
+    """Train, and put the generator into the checkpoint."""
+    bundle = Bundle.from_pretrained(options.checkpoint) if options.checkpoint is not None else None
+    prepared = Prepared.open(options.store, options.codebook)
+    if bundle is not None and bundle.vocabulary is not None:
+        mine, other = prepared.vocabulary.codebook.fingerprint, bundle.vocabulary.codebook.fingerprint
+        if mine != other:
+            raise XlxmertError(f"expected a checkpoint of the codebook {mine}, found {other} in {options.checkpoint}: use its own store")
+    shape = PRESETS[options.preset]
+    pictures = from_folder(prepared, options.images, shape.size)
+    generator = render(prepared, pictures, shape, options.losses, options.loop)
+    facts = {"steps": options.loop.steps, "previews": options.loop.out / "preview"}
+    if bundle is not None and options.checkpoint is not None:
+        prepared.bundle(bundle.model, generator, dict(bundle.facts)).save_pretrained(options.checkpoint)
+        facts["checkpoint"] = options.checkpoint
+    print_facts(facts)
+    return 0

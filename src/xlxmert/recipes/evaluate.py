@@ -1,0 +1,66 @@
+"""Scores of a checkpoint on the built-in world: the studio's abilities behind the evaluator's predict functions."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from xlxmert.core.axes import Float, Tensor, UInt8
+from xlxmert.core.errors import UsageError
+from xlxmert.data.world.scene import WORLD, Cut
+from xlxmert.sampling import Sampler
+from xlxmert.studio import Studio
+from xlxmert.studio.painter import SAMPLER
+from xlxmert.tasks.world_scores import Predictors, examples, score_world
+
+TASKS = ("paint", "caption", "vqa", "match")
+"""What can be measured; ``paint`` brings the ceiling with it, the same facts in pictures rebuilt from their true codes."""
+
+
+def evaluate_world(
+    studio: Studio,
+    pictures: int = 200,
+    split: str = "test",
+    seed: int = 0,
+    tasks: Sequence[str] = TASKS,
+    sampler: Sampler = SAMPLER,
+    cut: Cut = WORLD,
+) -> dict[str, float]:
+    """Measure a checkpoint on the first pictures of a split; see `xlxmert.tasks.world_scores` for the names.
+
+    Raises:
+        UsageError: a task, split or count is unknown or out of range.
+    """
+    unknown = [task for task in tasks if task not in TASKS]
+    if unknown:
+        raise UsageError(f"expected tasks of {', '.join(TASKS)}, found {', '.join(unknown)}: leave them out")
+    return score_world(examples(split, pictures, seed, cut), _predictors(studio, tasks, sampler, seed))
+
+
+def _predictors(studio: Studio, tasks: Sequence[str], sampler: Sampler, seed: int) -> Predictors:
+    """The studio as functions of pictures and sentences, only those of the wanted tasks."""
+
+    def paint(prompts: Sequence[str]) -> UInt8[Tensor, "B S S 3"]:
+        painted = studio.paint(list(prompts), seeds=[seed + i for i in range(len(prompts))], sampler=sampler)
+        return torch.from_numpy(np.stack([painting.picture for painting in painted]))
+
+    def rebuild(found: UInt8[Tensor, "B S S 3"]) -> UInt8[Tensor, "B S S 3"]:
+        return torch.from_numpy(np.stack([painting.picture for painting in studio.rebuild(list(found))]))
+
+    def caption(found: UInt8[Tensor, "B S S 3"]) -> list[str]:
+        return [captions[0].text for captions in studio.caption(list(found))]
+
+    def answer(found: UInt8[Tensor, "B S S 3"], questions: Sequence[str]) -> list[str]:
+        return studio.reply(list(found), questions)
+
+    def match(found: UInt8[Tensor, "B S S 3"], sentences: Sequence[str]) -> Float[Tensor, " B"]:
+        return torch.from_numpy(np.asarray(studio.fit(list(found), sentences)))
+
+    wanted = set(tasks)
+    return Predictors(
+        paint=paint if "paint" in wanted else None,
+        rebuild=rebuild if "paint" in wanted else None,
+        caption=caption if "caption" in wanted else None,
+        answer=answer if "vqa" in wanted else None,
+        match=match if "match" in wanted else None,
+    )

@@ -1,0 +1,126 @@
+"""Training on any prepared store: the transformer, then the image generator, into one checkpoint folder.
+
+    xlxmert pretrain --store STORE --codebook vocabulary.safetensors --out RUN
+    xlxmert render   --store STORE --codebook vocabulary.safetensors --images PICTURES --out RUN
+
+Both go on where they were stopped, and each leaves a whole checkpoint in ``RUN/checkpoint``.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from xlxmert.convert.folder import Bundle
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.images import load_picture
+from xlxmert.core.task import OptimConfig
+from xlxmert.data.pictures import PictureFolder
+from xlxmert.data.store import Store
+from xlxmert.models.generator import Discriminator, Generator, GeneratorConfig
+from xlxmert.models.generator.presets import WORLD_DISCRIMINATOR
+from xlxmert.models.lxmert import Lxmert, LxmertConfig
+from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
+from xlxmert.tasks.render import RenderConfig, RenderTask
+from xlxmert.train import TrainConfig, train
+from xlxmert.vision.backbone import load_backbone
+from xlxmert.vision.vocabulary import VisualVocabulary
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A store and the visual vocabulary that its codes were made with."""
+
+    store: Store
+    vocabulary: VisualVocabulary
+
+    @classmethod
+    def open(cls, store: Path, codebook: Path) -> "Prepared":
+        """Open both.
+
+        Raises:
+            XlxmertError: one is unreadable, or they do not belong together.
+        """
+        vocabulary = VisualVocabulary.load(codebook)
+        return cls(Store.open(store, vocabulary.codebook.fingerprint), vocabulary)
+
+    def model(self, shape: LxmertConfig, seed: int) -> Lxmert:
+        """A fresh model of this shape and the data's sizes, centroids loaded."""
+        config = dataclasses.replace(
+            shape,
+            vocabulary=self.store.tokenizer.size,
+            codes=len(self.vocabulary.codebook),
+            feature_width=self.vocabulary.width,
+            answers=len(self.store.answers),
+            grid=self.vocabulary.spec.grid,
+        )
+        torch.manual_seed(seed)
+        model = Lxmert(config)
+        model.load_centroids(self.vocabulary.codebook.centroids)
+        return model
+
+    def bundle(self, model: Lxmert, generator: Generator | None, facts: dict[str, object]) -> Bundle:
+        """A checkpoint of this data; ``most_words`` and ``caption_words`` are read off the store."""
+        lengths = np.diff(self.store.arrays["offsets"]) - 2
+        captions = lengths[self.store.of_kind("caption")]
+        low, high = (int(v) for v in np.quantile(captions, [0.005, 0.995])) if len(captions) else (4, 14)
+        known = {"most_words": int(lengths.max()), "caption_words": [low, high], **facts}
+        return Bundle(model, self.store.tokenizer, self.vocabulary, generator, self.store.answers, facts=known)
+
+
+def pretrain(prepared: Prepared, shape: LxmertConfig, config: PretrainConfig, loop: TrainConfig) -> Lxmert:
+    """Train the transformer, going on from its last checkpoint; returns the moving average of the weights."""
+    model = prepared.model(shape, loop.seed)
+    task = PretrainTask(model, prepared.store, config, loop.seed)
+    facts = {"pretrain": dataclasses.asdict(config), "model": model.config.to_dict(), "store": prepared.store.facts["digest"]}
+    average = train(task, loop, facts=facts).averages.get("model", model)
+    assert isinstance(average, Lxmert)
+    return average.eval()
+
+
+def render(
+    prepared: Prepared, pictures: Callable[[int], np.ndarray], shape: GeneratorConfig, config: RenderConfig, loop: TrainConfig
+) -> Generator:
+    """Train the image generator, going on from its last checkpoint; returns the moving average of the weights.
+
+    Args:
+        prepared: the codes.
+        pictures: a picture's index in the store to its pixels, uint8 (S, S, 3).
+        shape: the generator; the data fill its feature width and grid.
+        config: losses and rates.
+        loop: length, schedule and folder of the run.
+    """
+    torch.manual_seed(loop.seed)
+    vocabulary = prepared.vocabulary
+    shape = dataclasses.replace(shape, feature_width=vocabulary.width, grid=vocabulary.spec.grid)
+    codes, backbone = np.array(prepared.store.codes), load_backbone(deepest=8) if config.perceptual else None
+    generator = Generator(shape)
+    opponent = None
+    if config.adversarial_from >= 0:
+        judge = dataclasses.replace(WORLD_DISCRIMINATOR, feature_width=vocabulary.width, codes=len(vocabulary.codebook))
+        opponent = Discriminator(judge)
+    task = RenderTask(generator, opponent, pictures, codes, vocabulary.codebook.centroids, config, backbone, loop.seed)
+    facts = {"render": dataclasses.asdict(config), "generator": shape.to_dict(), "store": prepared.store.facts["digest"]}
+    average = train(task, loop, facts=facts).averages.get("generator", generator)
+    assert isinstance(average, Generator)
+    return average.eval()
+
+
+def from_folder(prepared: Prepared, images: Path, size: int) -> Callable[[int], np.ndarray]:
+    """The store's pictures, read from their folder when they are asked for.
+
+    Raises:
+        XlxmertError: a picture of the store is not in the folder.
+    """
+    names, folder = list(prepared.store.facts["pictures"]), PictureFolder(images)
+    absent = [name for name in names if name not in folder]
+    if absent:
+        raise XlxmertError(f"expected the store's {len(names)} pictures in {images}, {len(absent)} are not there ({absent[0]} …)")
+    return lambda index: load_picture(folder.path(names[index]), size)
+
+
+WARM_START = RenderConfig(l1=10.0, perceptual=1.0, adversarial_from=-1, generator_optim=OptimConfig(lr=2e-3, betas=(0.9, 0.99)))
+"""Pixels and features only: how a generator starts, and all that little time is enough for."""
