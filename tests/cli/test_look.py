@@ -1,4 +1,4 @@
-"""``xlxmert caption``, ``answer``, ``match``, ``demo``: files and folders in, tables and JSON out, bad pictures named."""
+"""``xlxmert caption``, ``answer``, ``match``, ``demo``: files and folders in, tables out, bad pictures named."""
 
 import json
 import struct
@@ -96,7 +96,7 @@ def test_the_demo_writes_a_gallery(run, checkpoint: Path, tmp_path: Path, monkey
     monkeypatch.setattr(demo, "PICTURES", 2)
     questions = [("how many dogs are there ?", "2"), ("what color is the car ?", "red")]
     unseen = demo._unseen  # its own questions use words that the tiny tokenizer never saw
-    monkeypatch.setattr(demo, "_unseen", lambda index: (*unseen(index)[:2], questions))
+    monkeypatch.setattr(demo, "_unseen", lambda index, cut: (*unseen(index, cut)[:2], questions))
     code, out, _ = run("demo", "--out", tmp_path / "demo", "--checkpoint", checkpoint)
     assert code == 0 and "a dog in the snow" in out and "what color is the car ?" in out
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == ["gallery.png", "index.html"]

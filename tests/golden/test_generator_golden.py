@@ -1,10 +1,10 @@
 """Generator and discriminator against the reference implementation, at full size.
 
-``data/generator.npz``: the reference's weights (random ones, old-style spectral norm), two feature grids, and every second
+``data/generator.npz``: the reference's weights (random, old-style spectral norm), two feature grids, and every second
 row and column of the pictures that the reference made of them, without noise and with noise drawn from torch's global
-generator after ``manual_seed(5)``. ``data/discriminator.npz``: weights without the code head, one picture, its adversarial
-score and the spatial means of the six block outputs. CPU, float32, evaluation mode. The reference's pictures are
-themselves 1.2e-5 away from the same network in double precision, so they are met to 2e-5, and to 1e-6 on average.
+generator after ``manual_seed(5)``. ``data/discriminator.npz``: weights without the code head, one picture, its score
+and the spatial means of the six block outputs. CPU, float32, evaluation mode. The reference's pictures are themselves
+1.2e-5 away from the same network in double precision, so they are met to 2e-5, and to 1e-6 on average.
 """
 
 from functools import cache

@@ -88,6 +88,17 @@ def test_an_answer_and_a_match_are_the_same_alone_and_among_others(studio: Studi
             assert studio.match(picture, question)[0, 0] == pytest.approx(matches[row, column], abs=1e-5)
 
 
+def test_one_question_per_picture_gives_the_diagonal(studio: Studio) -> None:
+    questions = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0]]
+    answers = studio.answer(PICTURES, QUESTIONS, top=1)
+    expected = [answers[0][0][0].text, answers[1][1][0].text, answers[2][0][0].text]
+    assert studio.reply(PICTURES, questions) == expected
+    matches = studio.match(PICTURES, QUESTIONS)
+    assert np.allclose(studio.fit(PICTURES, questions), [matches[0, 0], matches[1, 1], matches[2, 0]], atol=1e-5)
+    with pytest.raises(UsageError, match="one per picture"):
+        studio.reply(PICTURES, QUESTIONS)
+
+
 def test_files_arrays_tensors_and_paintings_are_all_pictures(studio: Studio, tmp_path: Path) -> None:
     (painting,) = studio.paint("a dog", sampler=MaskPredict(1))
     save_png(tmp_path / "dog.png", painting.picture)

@@ -17,6 +17,8 @@ from xlxmert.studio import Studio
 
 CHUNK = 8
 """Pictures that are read and looked at together."""
+PIPED = 160
+"""Columns of a table that goes into a pipe or a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +128,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console()
-    console.print(table, width=None if console.is_terminal else 160)
+    (console if console.is_terminal else Console(width=PIPED)).print(table)
 
 
 def print_picture(picture: UInt8[np.ndarray, "height width 3"], columns: int = 48) -> None:

@@ -1,8 +1,10 @@
 """``xlxmert demo``: everything the bundled checkpoint can do, in one table and one gallery."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +26,20 @@ PROMPTS = (
     "a rocket above a castle at night",
     "five pink tulips in the forest",
     "a green truck below an airplane at sunset",
+    "two red hearts on the beach",
+    "a yellow balloon above a house in a field",
+    "three zebras in the desert",
+    "a blue car in the snow",
+    "a dog to the left of a tree",
+    "an elephant at night",
+    "a black umbrella and a pizza",
+    "four green chairs in a field",
+    "a red truck below an airplane",
+    "a cat on the beach",
 )
-"""What is painted."""
+"""What is painted: the first of these whose words the checkpoint knows."""
+PAINTED = 12
+"""How many."""
 PICTURES = 6
 """How many pictures of the world's test split are captioned and asked about."""
 QUESTIONS = 4
@@ -58,8 +72,8 @@ def run(options: Options) -> int:
     page = write_gallery(options.out, [*painted, *seen], "xlxmert demo", scores, options.overwrite)
     if options.json:
         sheet = str(page.with_name("gallery.png"))
-        looked = [_as_json(entry) for entry in seen]
-        print_json({"gallery": str(page), "sheet": sheet, "painted": PROMPTS, "seen": looked})
+        told = {"painted": [entry.title for entry in painted], "seen": [_as_json(entry) for entry in seen]}
+        print_json({"gallery": str(page), "sheet": sheet, **told})
         return 0
     print_table(("painted", "seed"), [(entry.title, str(options.seed)) for entry in painted])
     print_table(("picture", "caption"), [(entry.title, caption.text) for entry in seen for caption in entry.captions])
@@ -78,9 +92,10 @@ def _trained(options: Options) -> Studio:
 
 def _paint(studio: Studio, seed: int) -> list[Entry]:
     """The chosen prompts as pictures."""
-    paintings = studio.paint_each(PROMPTS, seed)
+    known = [prompt for prompt in PROMPTS if not studio.bundle.tokenizer.unknown_words(prompt)]
+    prompts = (known or PROMPTS)[:PAINTED]
     entries = []
-    for painting in progress(paintings, len(PROMPTS), "painting"):
+    for painting in progress(studio.paint_each(prompts, seed), len(prompts), "painting"):
         for note in painting.notes:
             print(f"note: {note}", file=sys.stderr)
         entries.append(Entry(painting.picture, painting.prompt, "Painted from words", f"seed {seed}"))
@@ -90,7 +105,8 @@ def _paint(studio: Studio, seed: int) -> list[Entry]:
 def _look(studio: Studio) -> list[Entry]:
     """Pictures that no training saw, with captions and answers beside the true ones."""
     entries = []
-    for name, picture, asked in progress(map(_unseen, range(PICTURES)), PICTURES, "looking"):
+    cut = studio.bundle.facts.get("recipe", {}).get("cut", {})
+    for name, picture, asked in progress((_unseen(index, cut) for index in range(PICTURES)), PICTURES, "looking"):
         answers = studio.answer(picture, [question for question, _ in asked])[0]
         told = tuple(
             Asked(question, tuple(found), truth) for (question, truth), found in zip(asked, answers, strict=True)
@@ -100,13 +116,14 @@ def _look(studio: Studio) -> list[Entry]:
     return entries
 
 
-def _unseen(index: int) -> tuple[str, UInt8[np.ndarray, "S S 3"], list[tuple[str, str]]]:
-    """A picture of the test split, with questions and their true answers."""
+def _unseen(index: int, cut: Mapping[str, Any]) -> tuple[str, UInt8[np.ndarray, "S S 3"], list[tuple[str, str]]]:
+    """A picture of the test split of the checkpoint's part of the world, with questions and their true answers."""
     from xlxmert.data.world.questions import make_questions
     from xlxmert.data.world.render import render
-    from xlxmert.data.world.scene import make_scene
+    from xlxmert.data.world.scene import Cut, make_scene
 
-    scene = make_scene("test", 0, index)
+    part = Cut(**{name: tuple(value) if isinstance(value, list) else value for name, value in cut.items()})
+    scene = make_scene("test", 0, index, part)
     questions = make_questions(scene, "test", 0, index, count=QUESTIONS)
     return f"test picture {index}", render(scene), [(question.text, question.answer) for question in questions]
 

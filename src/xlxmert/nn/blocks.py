@@ -1,4 +1,4 @@
-"""Transformer blocks, norm after the residual: what the encoders of every family are stacked from."""
+"""Transformer blocks, norm after the residual (BERT) or before it: what the encoders of every family are stacked from."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -11,17 +11,27 @@ NORM_EPS = 1e-12
 
 
 class AddNorm(nn.Module):
-    """``LayerNorm(x + dropout(update))``: what closes each sub-layer (Vaswani et al., 2017, section 3.1)."""
+    """The residual connection around a sub-layer, with its layer norm.
 
-    def __init__(self, width: int, dropout: float = 0.0):
+    After (the papers): ``LayerNorm(x + dropout(f(x)))`` (Vaswani et al., 2017, section 3.1). Before (``first``):
+    ``x + dropout(f(LayerNorm(x)))`` (Xiong et al., 2020), which trains from scratch at high learning rates.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.0, first: bool = False):
         """Build for ``width`` values per position; ``dropout`` acts on the update."""
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.first = first
+
+    def before(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """What the sub-layer reads."""
+        return self.norm(x) if self.first else x  # (B, L, D)
 
     def forward(self, x: Float[Tensor, "B L D"], update: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
-        """Add ``update`` to ``x`` and normalise."""
-        return self.norm(x + self.dropout(update))  # type: ignore[no-any-return]  # (B, L, D)
+        """Add what the sub-layer gave to ``x``."""
+        x = x + self.dropout(update)
+        return x if self.first else self.norm(x)  # (B, L, D)
 
 
 class FeedForward(nn.Module):
@@ -41,20 +51,20 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention, then a feed-forward net, each closed by an ``AddNorm`` (LXMERT section 2.2, left of Fig. 1)."""
 
-    def __init__(self, attention: Attention, feed_forward: FeedForward, dropout: float = 0.0):
-        """Put the sub-layers together; ``dropout`` acts on what each adds."""
+    def __init__(self, attention: Attention, feed_forward: FeedForward, dropout: float = 0.0, first: bool = False):
+        """Put the sub-layers together; ``dropout`` acts on what each adds; ``first`` puts the norms before them."""
         super().__init__()
         self.attention = attention
-        self.attention_norm = AddNorm(attention.width, dropout)
+        self.attention_norm = AddNorm(attention.width, dropout, first)
         self.feed_forward = feed_forward
-        self.feed_forward_norm = AddNorm(attention.width, dropout)
+        self.feed_forward_norm = AddNorm(attention.width, dropout, first)
 
     def forward(
         self, x: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"] | Bool[Tensor, "B L L"] | None = None
     ) -> Float[Tensor, "B L D"]:
         """One layer; ``mask`` is True where a position may be seen, all of them by default."""
-        x = self.attention_norm(x, self.attention(x, mask=mask))  # (B, L, D)
-        return self.feed_forward_norm(x, self.feed_forward(x))  # type: ignore[no-any-return]  # (B, L, D)
+        x = self.attention_norm(x, self.attention(self.attention_norm.before(x), mask=mask))  # (B, L, D)
+        return self.feed_forward_norm(x, self.feed_forward(self.feed_forward_norm.before(x)))  # type: ignore[no-any-return]  # (B, L, D)
 
 
 class CrossModalityLayer(nn.Module):
@@ -64,11 +74,13 @@ class CrossModalityLayer(nn.Module):
     changes.
     """
 
-    def __init__(self, cross: Attention, language: EncoderLayer, vision: EncoderLayer, dropout: float = 0.0):
+    def __init__(
+        self, cross: Attention, language: EncoderLayer, vision: EncoderLayer, dropout: float = 0.0, first: bool = False
+    ):
         """Put the shared exchange and the two sides together; ``dropout`` acts on the exchange."""
         super().__init__()
         self.cross = cross
-        self.cross_norm = AddNorm(cross.width, dropout)
+        self.cross_norm = AddNorm(cross.width, dropout, first)
         self.language = language
         self.vision = vision
 
@@ -79,8 +91,8 @@ class CrossModalityLayer(nn.Module):
         word_mask: Bool[Tensor, "B T"] | None = None,
     ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B N D"]]:
         """One layer; ``word_mask`` is True at words that may be seen; visual tokens always may."""
-        asked, word_keys, word_values = self.cross.split(language)
-        looked, visual_keys, visual_values = self.cross.split(vision)
+        asked, word_keys, word_values = self.cross.split(self.cross_norm.before(language))
+        looked, visual_keys, visual_values = self.cross.split(self.cross_norm.before(vision))
         to_words = self.cross.attend(asked, visual_keys, visual_values)  # (B, T, D)
         to_vision = self.cross.attend(looked, word_keys, word_values, word_mask)  # (B, N, D)
         language = self.language(self.cross_norm(language, to_words), word_mask)  # (B, T, D)
@@ -88,7 +100,7 @@ class CrossModalityLayer(nn.Module):
 
 
 def encoder_layer(
-    width: int, heads: int, inner: int, dropout: float = 0.0, attention_dropout: float = 0.0
+    width: int, heads: int, inner: int, dropout: float = 0.0, attention_dropout: float = 0.0, first: bool = False
 ) -> EncoderLayer:
     """An encoder layer from its sizes."""
-    return EncoderLayer(Attention(width, heads, attention_dropout), FeedForward(width, inner), dropout)
+    return EncoderLayer(Attention(width, heads, attention_dropout), FeedForward(width, inner), dropout, first)

@@ -75,9 +75,9 @@ class WorldRecipe:
     """The transformer; the data fill its vocabulary, codes, feature width and answers."""
     generator: GeneratorConfig = WORLD_GENERATOR
     """The image generator; the data fill its feature width."""
-    pretrain: PretrainConfig = PretrainConfig(modalities=(0.55, 0.15, 0.3), questions=0.6)
+    pretrain: PretrainConfig = PretrainConfig(modalities=(0.45, 0.15, 0.4), questions=0.6)
     """Objectives; cells are the hardest to learn and get half of the steps."""
-    pretrain_steps: int = 6600
+    pretrain_steps: int = 5400
     """Steps of pre-training."""
     pretrain_batch: int = 64
     """Sentences per step of pre-training."""

@@ -156,6 +156,30 @@ class Studio:
         rows = [self._teller.match(self._teller.codes(pixels), sentences) for pixels in self._looked_at(pictures)]
         return torch.cat(rows).numpy()
 
+    def reply(self, pictures: Iterable[Picture], questions: Sequence[str]) -> list[str]:
+        """The most probable answer to one question per picture, for long lists of pairs.
+
+        Raises:
+            UsageError: a question cannot be used, or there is not one per picture.
+            XlxmertError: a picture cannot be read, or the checkpoint knows no answers.
+        """
+        replies: list[str] = []
+        for pixels, some in self._beside(pictures, questions):
+            replies += [answers[0].text for answers in self._teller.reply(self._teller.codes(pixels), some, 1)]
+        return replies
+
+    def fit(self, pictures: Iterable[Picture], sentences: Sequence[str]) -> Float[np.ndarray, " B"]:
+        """The probability, in [0, 1], that each picture and the sentence of its number belong together.
+
+        Raises:
+            UsageError: a sentence cannot be used, or there is not one per picture.
+            XlxmertError: a picture cannot be read.
+        """
+        chances = [
+            self._teller.fit(self._teller.codes(pixels), some) for pixels, some in self._beside(pictures, sentences)
+        ]
+        return torch.cat(chances).numpy()
+
     def rebuild(self, pictures: Picture | Iterable[Picture], seed: int = 0) -> list[Painting]:
         """Pictures painted from their own true codes: the best that the generator can do.
 
@@ -170,6 +194,18 @@ class Studio:
                 Painting(picture, cells, seed, "") for picture, cells in zip(painted, codes.cpu().numpy(), strict=True)
             ]
         return paintings
+
+    def _beside(
+        self, pictures: Iterable[Picture], texts: Sequence[str]
+    ) -> Iterator[tuple[UInt8[Tensor, "B S S 3"], Sequence[str]]]:
+        """Pictures as pixels, some at a time, with the texts of their numbers."""
+        listed = list(pictures)
+        if len(listed) != len(texts):
+            raise UsageError(f"expected {len(listed)} texts, one per picture, found {len(texts)}: pass as many")
+        done = 0
+        for pixels in self._looked_at(listed):
+            yield pixels, texts[done : done + len(pixels)]
+            done += len(pixels)
 
     def _looked_at(self, pictures: Picture | Iterable[Picture]) -> Iterator[UInt8[Tensor, "B S S 3"]]:
         """Pictures as pixels of the studio's size, some at a time."""

@@ -92,17 +92,18 @@ class Teller:
             UsageError: a question cannot be used, or fewer than 1 answer is asked for.
             XlxmertError: the checkpoint knows no answers.
         """
-        table = self._answers()
-        if top < 1:
-            raise UsageError(f"expected to give at least 1 answer, found {top}: ask for 1 or more")
-        outputs = self._pairs(codes, questions, "question")
-        chances = torch.cat([self.bundle.model.answer_logits(output.pooled).softmax(-1) for output in outputs])
-        best = chances.topk(min(top, len(table)), dim=-1)
-        rows = [
-            [Answer(table[place], chance) for place, chance in zip(places, values, strict=True)]
-            for places, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        ]
+        rows = self._top(self._crossed(codes, questions, _all_pairs(codes, questions), "question"), top)
         return [rows[start : start + len(questions)] for start in range(0, len(rows), len(questions))]
+
+    @torch.inference_mode()
+    def reply(self, codes: Int[Tensor, "B N"], questions: Sequence[str], top: int) -> list[list[Answer]]:
+        """As `answer`, with one question per picture.
+
+        Raises:
+            UsageError: a question cannot be used, or there is not one per picture.
+            XlxmertError: the checkpoint knows no answers.
+        """
+        return self._top(self._crossed(codes, questions, _beside(codes, questions), "question"), top)
 
     @torch.inference_mode()
     def match(self, codes: Int[Tensor, "B N"], sentences: Sequence[str]) -> Float[Tensor, "B S"]:
@@ -111,21 +112,45 @@ class Teller:
         Raises:
             UsageError: a sentence cannot be used.
         """
-        chances = [
-            self.bundle.model.matching_logits(output.pooled).softmax(-1)[:, 1]
-            for output in self._pairs(codes, sentences, "sentence")
-        ]
-        return torch.cat(chances).view(len(codes), len(sentences)).cpu()
+        outputs = self._crossed(codes, sentences, _all_pairs(codes, sentences), "sentence")
+        return self._matched(outputs).view(len(codes), len(sentences))
 
-    def _pairs(self, codes: Int[Tensor, "B N"], sentences: Sequence[str], what: str) -> Iterator[LxmertOutput]:
-        """All pairs in chunks, pictures outside, sentences inside; each side is encoded once."""
+    @torch.inference_mode()
+    def fit(self, codes: Int[Tensor, "B N"], sentences: Sequence[str]) -> Float[Tensor, " B"]:
+        """As `match`, with one sentence per picture.
+
+        Raises:
+            UsageError: a sentence cannot be used, or there is not one per picture.
+        """
+        return self._matched(self._crossed(codes, sentences, _beside(codes, sentences), "sentence"))
+
+    def _top(self, outputs: Iterator[LxmertOutput], top: int) -> list[list[Answer]]:
+        """The most probable answers of each pair."""
+        table = self._answers()
+        if top < 1:
+            raise UsageError(f"expected to give at least 1 answer, found {top}: ask for 1 or more")
+        chances = torch.cat([self.bundle.model.answer_logits(output.pooled).softmax(-1) for output in outputs])
+        best = chances.topk(min(top, len(table)), dim=-1)
+        return [
+            [Answer(table[place], chance) for place, chance in zip(places, values, strict=True)]
+            for places, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+    def _matched(self, outputs: Iterator[LxmertOutput]) -> Float[Tensor, " P"]:
+        """The probability of each pair to belong together."""
+        logits = torch.cat([self.bundle.model.matching_logits(output.pooled) for output in outputs])
+        return logits.softmax(-1)[:, 1].cpu()
+
+    def _crossed(
+        self, codes: Int[Tensor, "B N"], sentences: Sequence[str], pairs: Int[Tensor, "P 2"], what: str
+    ) -> Iterator[LxmertOutput]:
+        """Pairs of picture and sentence in chunks; each side is encoded once."""
         model = self.bundle.model
         words, _ = read_sentences(self.bundle.tokenizer, sentences, self.bundle.most_words, what)
         words = words.to(self.device)
         language, mask = model.encode_words(words), words > 0
         vision = torch.cat([model.encode_picture(chunk) for chunk in torch.split(codes, PAIRS)])
-        pairs = torch.cartesian_prod(torch.arange(len(codes)), torch.arange(len(words))).view(-1, 2).to(self.device)
-        for picture, sentence in (chunk.unbind(1) for chunk in torch.split(pairs, PAIRS)):
+        for picture, sentence in (chunk.unbind(1) for chunk in torch.split(pairs.to(self.device), PAIRS)):
             yield model.cross(language[sentence], vision[picture], mask[sentence])
 
     def _prefix(self, prefix: str) -> list[int]:
@@ -147,6 +172,18 @@ class Teller:
                 "answering needs a checkpoint with answers (found none in it): name another with --checkpoint"
             )
         return self.bundle.answers
+
+
+def _all_pairs(codes: Int[Tensor, "B N"], sentences: Sequence[str]) -> Int[Tensor, "P 2"]:
+    """Every picture with every sentence, pictures outside."""
+    return torch.cartesian_prod(torch.arange(len(codes)), torch.arange(len(sentences))).view(-1, 2)
+
+
+def _beside(codes: Int[Tensor, "B N"], sentences: Sequence[str]) -> Int[Tensor, "P 2"]:
+    """Each picture with the sentence of its number."""
+    if len(sentences) != len(codes):
+        raise UsageError(f"expected {len(codes)} sentences, one per picture, found {len(sentences)}: pass as many")
+    return torch.arange(len(codes))[:, None].expand(-1, 2)
 
 
 def best_captions(found: Sequence[tuple[str, float]], count: int) -> list[Caption]:

@@ -46,7 +46,7 @@ class PretrainConfig:
     """Kinds of sentences from which codes are predicted."""
     questions: float = 0.5
     """Share of questions among the sentences of the other steps; 0 to 1."""
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=1e-3, weight_decay=0.01, clip=1.0))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01))
     """The optimiser."""
 
     def __post_init__(self) -> None:

@@ -97,7 +97,7 @@ def start(module: nn.Module) -> None:
 
 
 def channels_last(module: nn.Module) -> None:
-    """Lay every convolution's weight out as a CPU likes it: two to five times faster; weights load into either layout."""
+    """Lay every convolution's weight out as a CPU likes it: two to five times faster; loading keeps the layout."""
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

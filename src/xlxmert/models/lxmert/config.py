@@ -11,7 +11,9 @@ CodeHeadKind = Literal["centroids", "learned"]
 CodeInputKind = Literal["centroids", "learned", "both"]
 GridPositionKind = Literal["box", "learned"]
 MaskStartKind = Literal["zeros", "normal"]
+NormKind = Literal["after", "before"]
 CHOICES: dict[str, Any] = {
+    "norm": NormKind,
     "code_head": CodeHeadKind,
     "code_input": CodeInputKind,
     "grid_position": GridPositionKind,
@@ -59,6 +61,8 @@ class LxmertConfig:
     """How a picture's codes enter: as centroid features (paper), through a learned table, or as the sum of both."""
     grid_position: GridPositionKind = "box"
     """What tells cells apart: their boxes (paper), or boxes plus a learned vector per cell."""
+    norm: NormKind = "after"
+    """Layer norms after each residual sum (paper), or before each sub-layer, which learns from scratch at higher rates."""
     mask_start: MaskStartKind = "zeros"
     """Start of the mask feature: zeros (reference code; huge first gradients from scratch) or normal, N(0, 0.02)."""
 

@@ -37,6 +37,8 @@ class Lxmert(nn.Module):
         self.language_layers = nn.ModuleList(_layer(config) for _ in range(config.language_layers))
         self.relation_layers = nn.ModuleList(_layer(config) for _ in range(config.relation_layers))
         self.cross_layers = nn.ModuleList(_cross_layer(config) for _ in range(config.cross_layers))
+        if config.norm == "before":  # the streams leave the last layer without a norm
+            self.language_norm, self.vision_norm = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         self.pooler = Pooler(config.width)
         self.word_head = WordHead(config.width, config.vocabulary)
         self.matching_head = nn.Linear(config.width, 2)
@@ -96,6 +98,8 @@ class Lxmert(nn.Module):
         """The cross-modality encoder and pooler; ``word_mask`` is True at words that may be seen, by default all."""
         for layer in self.cross_layers:
             language, vision = layer(language, vision, word_mask)  # (B, T, D), (B, N, D)
+        if self.config.norm == "before":
+            language, vision = self.language_norm(language), self.vision_norm(vision)
         return LxmertOutput(language, vision, self.pooler(language))
 
     def features_of(self, codes: Int[Tensor, "B N"]) -> Float[Tensor, "B N F"]:
@@ -197,12 +201,16 @@ class Lxmert(nn.Module):
 
 
 def _layer(config: LxmertConfig) -> EncoderLayer:
-    return encoder_layer(config.width, config.heads, config.feed_forward, config.dropout, config.attention_dropout)
+    first = config.norm == "before"
+    return encoder_layer(
+        config.width, config.heads, config.feed_forward, config.dropout, config.attention_dropout, first
+    )
 
 
 def _cross_layer(config: LxmertConfig) -> CrossModalityLayer:
     cross = Attention(config.width, config.heads, config.attention_dropout)
-    return CrossModalityLayer(cross, language=_layer(config), vision=_layer(config), dropout=config.dropout)
+    language, vision = _layer(config), _layer(config)
+    return CrossModalityLayer(cross, language, vision, config.dropout, first=config.norm == "before")
 
 
 def _visual_embeddings(config: LxmertConfig) -> VisualEmbeddings:

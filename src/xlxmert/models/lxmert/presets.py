@@ -22,6 +22,7 @@ WORLD = LxmertConfig(
     code_head="learned",
     code_input="both",
     grid_position="learned",
+    norm="before",
     mask_start="normal",
 )
 """A model for one's own pictures, small enough to train on a CPU; vocabulary, feature_width, codes and answers are the

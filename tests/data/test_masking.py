@@ -1,0 +1,45 @@
+"""How batches are corrupted."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xlxmert.core.seeds import torch_generator
+from xlxmert.data.masking import bernoulli_mask, mask_words, uniform_mask
+
+SPECIALS = (0, 1, 2, 3, 4)
+
+
+def test_uniform_masking_hides_every_number_of_cells_equally_often() -> None:
+    counts = uniform_mask(20_000, 8, torch_generator("uniform")).sum(1)
+    shares = torch.bincount(counts, minlength=9)[1:] / 20_000
+    assert counts.min() == 1 and counts.max() == 8
+    assert torch.allclose(shares, torch.full((8,), 1 / 8), atol=0.012)
+
+
+def test_uniform_masking_prefers_no_cell() -> None:
+    assert torch.allclose(uniform_mask(20_000, 8, torch_generator("cells")).float().mean(0), torch.tensor(4.5 / 8), atol=0.015)
+
+
+def test_bernoulli_masking_hides_its_rate() -> None:
+    assert abs(float(bernoulli_mask(2000, 64, 0.15, torch_generator("bernoulli")).float().mean()) - 0.15) < 0.005
+
+
+@given(st.integers(0, 10_000))
+def test_padding_and_special_tokens_are_never_masked(seed: int) -> None:
+    words = torch.tensor([[2, 7, 8, 9, 3, 0, 0], [2, 10, 3, 0, 0, 0, 0]])
+    corrupted, labels = mask_words(words, SPECIALS, 4, 20, 0.5, torch_generator(seed))
+    special = torch.isin(words, torch.tensor(SPECIALS))
+    assert bool((corrupted[special] == words[special]).all()) and bool((labels[special] == -1).all())
+    chosen = labels >= 0
+    assert bool(chosen.any(1).all())
+    assert bool((labels[chosen] == words[chosen]).all()) and bool((corrupted[~chosen] == words[~chosen]).all())
+
+
+def test_of_the_chosen_words_four_fifths_become_masks_and_a_tenth_noise() -> None:
+    words = torch.full((4000, 20), 9)
+    corrupted, labels = mask_words(words, SPECIALS, 4, 1000, 0.15, torch_generator("words"))
+    chosen = labels >= 0
+    assert abs(float(chosen.float().mean()) - 0.15) < 0.01
+    assert abs(float((corrupted[chosen] == 4).float().mean()) - 0.8) < 0.02
+    assert abs(float((corrupted[chosen] == 9).float().mean()) - 0.1) < 0.02

@@ -1,0 +1,113 @@
+"""Pre-training: what is drawn, what is masked, what is learned."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xlxmert.core.errors import XlxmertError
+from xlxmert.data.answers import AnswerTable
+from xlxmert.data.store import Sentence, Store, write_store
+from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.models.lxmert import TINY, Lxmert
+from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask, answer_loss
+
+COLOURS = ("red", "green", "blue", "black")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Twelve pictures of one colour each: caption, question and codes all tell it."""
+    sentences = []
+    for picture in range(12):
+        colour = COLOURS[picture % 4]
+        sentences.append(Sentence(f"a {colour} car on the beach", picture))
+        sentences.append(Sentence("what color is the car ?", picture, "question", {colour: 1.0}))
+    tokenizer = Tokenizer.train([s.text for s in sentences], 100)
+    codes = np.repeat(np.arange(12, dtype=np.uint16)[:, None] % 4, 64, axis=1)
+    folder: Path = tmp_path_factory.mktemp("pretrain") / "store"
+    return write_store(folder, codes, [str(i) for i in range(12)], sentences, tokenizer, AnswerTable(COLOURS), "cafe", 8)
+
+
+def make_model(store: Store) -> Lxmert:
+    torch.manual_seed(0)
+    sizes = {"vocabulary": store.tokenizer.size, "codes": 8, "answers": 4}
+    config = dataclasses.replace(TINY, **sizes, dropout=0.0, attention_dropout=0.0, code_head="learned", code_input="both",
+                                 mask_start="normal", grid_position="learned")  # fmt: skip
+    return Lxmert(config)
+
+
+def make_task(store: Store, **settings: object) -> PretrainTask:
+    return PretrainTask(make_model(store), store, PretrainConfig(**settings), seed=3)  # type: ignore[arg-type]
+
+
+def test_a_batch_is_a_pure_function_of_seed_and_step(store: Store) -> None:
+    one, two = make_task(store).batch(5, 8), make_task(store).batch(5, 8)
+    for field in dataclasses.fields(one):
+        assert torch.equal(getattr(one, field.name), getattr(two, field.name))
+
+
+def test_modalities_come_as_often_as_asked(store: Store) -> None:
+    task = make_task(store, modalities=(2.0, 1.0, 1.0))
+    batches = [task.batch(step, 2) for step in range(800)]
+    hidden = np.mean([bool(b.hidden.any()) for b in batches])
+    words = np.mean([bool((b.word_labels >= 0).any()) for b in batches])
+    assert abs(hidden - 0.5) < 0.06 and abs(words - 0.25) < 0.05
+    assert all(bool(b.hidden.any()) + bool((b.word_labels >= 0).any()) + bool((b.matched >= 0).any()) == 1 for b in batches)
+
+
+def test_codes_are_predicted_from_captions_only(store: Store) -> None:
+    task = make_task(store, modalities=(1.0, 0.0, 0.0))
+    texts = {store.tokenizer.decode(row) for step in range(30) for row in task.batch(step, 4).words}
+    assert texts == {f"a {colour} car on the beach" for colour in COLOURS}
+
+
+def test_a_sentence_keeps_its_own_picture_unless_it_is_marked_mismatched(store: Store) -> None:
+    task = make_task(store, modalities=(0.0, 0.0, 1.0), questions=0.0)
+    for step in range(30):
+        batch = task.batch(step, 8)
+        for words, codes, matched in zip(batch.words, batch.codes, batch.matched, strict=True):
+            told = store.tokenizer.decode(words).split()[1]
+            if matched == 1:
+                assert COLOURS[int(codes[0])] == told
+    other = make_task(store, modalities=(1.0, 0.0, 0.0)).batch(0, 8)
+    told = [store.tokenizer.decode(words).split()[1] for words in other.words]
+    assert told == [COLOURS[int(codes[0])] for codes in other.codes]
+
+
+def test_questions_of_mismatched_pictures_are_not_learned(store: Store) -> None:
+    task = make_task(store, modalities=(0.0, 0.0, 1.0), mismatched=1.0, questions=1.0)
+    losses = task.players()[0].module(task.batch(0, 8))
+    assert "match" in losses and "answers" not in losses
+
+
+def test_every_objective_is_learned_in_a_few_steps(store: Store) -> None:
+    task = make_task(store)
+    module, first, last = task.players()[0].module, {}, {}
+    optim = torch.optim.AdamW(task.model.parameters(), lr=4e-3)
+    for step in range(150):
+        losses = module(task.batch(step, 16))
+        losses["loss"].backward()
+        optim.step()
+        optim.zero_grad()
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        first = {**values, **first}
+        last.update(values)
+    assert last["codes"] < 0.3 < first["codes"] and last["words"] < first["words"] / 2
+    assert last["answers"] < 0.5 * first["answers"]
+
+
+def test_the_answer_loss_is_the_expectation_of_drawing_one_answer() -> None:
+    logits, targets = torch.tensor([[2.0, 0.5, -1.0]]), torch.tensor([[1.0, 0.5, 0.0]])
+    loss, accuracy = answer_loss(logits, targets)
+    log = logits.log_softmax(-1)[0]
+    assert torch.isclose(loss, -(2 / 3 * log[0] + 1 / 3 * log[1])) and float(accuracy) == 1.0
+
+
+def test_a_model_of_other_sizes_is_refused(store: Store) -> None:
+    with pytest.raises(XlxmertError, match="expected a model for"):
+        PretrainTask(Lxmert(TINY), store, PretrainConfig())
+    with pytest.raises(XlxmertError, match="between 0 and 1"):
+        PretrainConfig(word_rate=1.5)
