@@ -29,7 +29,7 @@ def make(folder: Path, codes: np.ndarray | None = None) -> Store:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     store = make(tmp_path / "store")
     assert len(store) == 5 and store.codes.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert [TOKENIZER.decode(store.words(i)) for i in (0, 2)] == ["a red car", "two blue cars on the beach"]
+    assert [TOKENIZER.decode(store.words(i).tolist()) for i in (0, 2)] == ["a red car", "two blue cars on the beach"]
     assert store.arrays["picture"].tolist() == [0, 0, 1, 1, 1]
     assert store.of_kind("question").tolist() == [1, 3] and store.of_kind("caption", "region").tolist() == [0, 2, 4]
     assert store.facts["pictures"] == ["a.png", "b.png"]

@@ -63,3 +63,8 @@ def test_files_that_are_no_tokenizer_are_named(tmp_path: Path) -> None:
         Tokenizer.load(tmp_path / "absent.json")
     with pytest.raises(XlxmertError, match=r"\[PAD\] first"):
         Tokenizer.from_vocabulary(tmp_path / "vocab.txt")
+
+
+def test_the_same_texts_give_the_same_vocabulary() -> None:
+    vocabularies = [Tokenizer.train(TEXTS, 120).engine.get_vocab() for _ in range(3)]
+    assert vocabularies[0] == vocabularies[1] == vocabularies[2]

@@ -107,7 +107,8 @@ def _look(studio: Studio) -> list[Entry]:
     entries = []
     cut = studio.bundle.facts.get("recipe", {}).get("cut", {})
     for name, picture, asked in progress((_unseen(index, cut) for index in range(PICTURES)), PICTURES, "looking"):
-        answers = studio.answer(picture, [question for question, _ in asked])[0]
+        asked = [(question, truth) for question, truth in asked if not studio.bundle.tokenizer.unknown_words(question)]
+        answers = studio.answer(picture, [question for question, _ in asked])[0] if asked else []
         told = tuple(
             Asked(question, tuple(found), truth) for (question, truth), found in zip(asked, answers, strict=True)
         )
@@ -122,8 +123,8 @@ def _unseen(index: int, cut: Mapping[str, Any]) -> tuple[str, UInt8[np.ndarray, 
     from xlxmert.data.world.render import render
     from xlxmert.data.world.scene import Cut, make_scene
 
-    part = Cut(**{name: tuple(value) if isinstance(value, list) else value for name, value in cut.items()})
-    scene = make_scene("test", 0, index, part)
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in cut.items()}
+    scene = make_scene("test", 0, index, Cut(**fields))
     questions = make_questions(scene, "test", 0, index, count=QUESTIONS)
     return f"test picture {index}", render(scene), [(question.text, question.answer) for question in questions]
 

@@ -1,8 +1,8 @@
-"""How batches are corrupted: uniform masking of cells, Bernoulli masking of words."""
+"""How batches are corrupted: uniform or Bernoulli masking of cells and of words."""
 
 import torch
 
-from xlxmert.core.axes import Bool, Int, Tensor
+from xlxmert.core.axes import Bool, Float, Int, Tensor
 
 
 def uniform_mask(rows: int, cells: int, generator: torch.Generator) -> Bool[Tensor, "B N"]:
@@ -18,11 +18,24 @@ def bernoulli_mask(rows: int, cells: int, rate: float, generator: torch.Generato
 
 
 def mask_words(
-    words: Int[Tensor, "B T"], specials: tuple[int, ...], mask: int, vocabulary: int, rate: float, generator: torch.Generator
+    words: Int[Tensor, "B T"],
+    specials: tuple[int, ...],
+    mask: int,
+    vocabulary: int,
+    rate: float | Float[Tensor, "B 1"],
+    generator: torch.Generator,
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
     """BERT's masking: of the chosen words 80 % become ``[MASK]``, 10 % a random word, 10 % stay (LXMERT, section 3.1.1).
 
     Padding and special tokens are never chosen; a sentence of which none was chosen gives one word.
+
+    Args:
+        words: framed and padded sentences.
+        specials: ids that are never chosen.
+        mask: the id of ``[MASK]``.
+        vocabulary: V; noise is drawn from the words after the specials.
+        rate: each word's chance to be chosen, for all sentences or for each.
+        generator: of all draws.
 
     Returns:
         The corrupted words, and the labels: true ids at chosen places, -1 elsewhere.

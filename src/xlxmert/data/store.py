@@ -1,11 +1,12 @@
 """The store: a prepared data set as a folder of memory-mapped arrays, ready for training.
 
-It holds ``pictures.safetensors`` (codes), ``sentences.safetensors`` (ragged token ids, picture index, kind, ragged soft answers) and
-``store.json`` (picture ids, sizes, fingerprints), with ``tokenizer.json`` and ``answers.json`` beside them. Opening costs the same at
-any size; rows are read where they lie.
+It holds ``pictures.safetensors`` (codes), ``sentences.safetensors`` (ragged token ids, picture index, kind, ragged soft
+answers) and ``store.json`` (picture ids, sizes, fingerprints), with ``tokenizer.json`` and ``answers.json`` beside them.
+Opening costs the same at any size; rows are read where they lie.
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -104,23 +105,25 @@ class Store:
         folder = Path(folder)
         facts = read_json(folder / "store.json")
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise XlxmertError(f"expected a store of format {FORMAT} in {folder}, found something else: run `xlxmert prepare` again")
+            raise XlxmertError(f"expected a store of format {FORMAT} in {folder}, found something else: run `xlxmert prepare`")
         if codebook is not None and facts["codebook"] != codebook:
             raise XlxmertError(
-                f"expected codes of the codebook {codebook} in {folder}, found {facts['codebook']}: made with another codebook; "
-                "run `xlxmert prepare` with this one or pass --codebook"
+                f"expected codes of the codebook {codebook} in {folder}, found {facts['codebook']}: "
+                "made with another codebook; run `xlxmert prepare` with this one or pass --codebook"
             )
         pictures = _mapped(folder / "pictures.safetensors")
         arrays = _mapped(folder / "sentences.safetensors")
         if set(arrays) != set(ARRAYS) or "codes" not in pictures:
-            raise XlxmertError(f"expected the arrays {', '.join(ARRAYS)} in {folder}, found {', '.join(arrays)}: run `xlxmert prepare`")
+            found = ", ".join(arrays)
+            raise XlxmertError(f"expected the arrays {', '.join(ARRAYS)} in {folder}, found {found}: run `xlxmert prepare`")
         codes = pictures["codes"]
         if codes.size and int(codes.max()) >= facts["codes"]:
             raise XlxmertError(
-                f"codes must be below {facts['codes']} (found {int(codes.max())} in {folder}): made with another codebook; "
-                "run `xlxmert prepare` again"
+                f"codes must be below {facts['codes']} (found {int(codes.max())} in {folder}): "
+                "made with another codebook; run `xlxmert prepare` again"
             )
-        return cls(folder, codes, arrays, facts, Tokenizer.load(folder / "tokenizer.json"), AnswerTable.load(folder / "answers.json"))
+        tokenizer, answers = Tokenizer.load(folder / "tokenizer.json"), AnswerTable.load(folder / "answers.json")
+        return cls(folder, codes, arrays, facts, tokenizer, answers)
 
 
 def write_store(
@@ -151,10 +154,13 @@ def write_store(
         XlxmertError: the folder holds something else, a code is out of range, or the disk is full.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise XlxmertError(f"expected a folder for the store at {folder}, found a file: choose another name")
     if folder.exists() and any(folder.iterdir()) and not (folder / "store.json").exists():
         raise XlxmertError(f"expected an empty folder or a store at {folder}, found other files: choose another folder")
     if len(codes) != len(picture_ids) or (codes.size and int(codes.max()) >= size):
-        raise XlxmertError(f"expected {len(picture_ids)} rows of codes below {size}, found {codes.shape}, largest {codes.max()}")
+        found = f"{codes.shape}, largest {codes.max()}"
+        raise XlxmertError(f"expected {len(picture_ids)} rows of codes below {size}, found {found}: encode the pictures again")
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     write_tensors(part / "pictures.safetensors", {"codes": torch.from_numpy(codes.astype(np.uint16))})
@@ -165,16 +171,25 @@ def write_store(
     content = {"format": FORMAT, "codebook": codebook, "codes": size, "pictures": list(picture_ids), **(facts or {})}
     content["digest"] = hashlib.sha256(b"".join(arrays[name].tobytes() for name in ARRAYS)).hexdigest()[:16]
     write_json(part / "store.json", content)
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(part, folder)
+    _put(part, folder)
     return Store.open(folder, codebook)
+
+
+def _put(part: Path, folder: Path) -> None:
+    """Move the finished folder into place; an earlier store is set aside first and deleted last, so one is always whole."""
+    old = folder.with_name(f".{folder.name}.old.part")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(part, folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _ragged(sentences: Sequence[Sentence], tokenizer: Tokenizer, answers: AnswerTable) -> dict[str, np.ndarray]:
     """The sentences as flat arrays."""
-    framed = [[tokenizer.start, *code.ids, tokenizer.end] for code in tokenizer.engine.encode_batch_fast([s.text for s in sentences], add_special_tokens=False)]
-    known = [{answers.place(a): score for a, score in (s.answers or {}).items() if answers.place(a) is not None} for s in sentences]
+    codes = tokenizer.engine.encode_batch_fast([s.text for s in sentences], add_special_tokens=False)
+    framed = [[tokenizer.start, *code.ids, tokenizer.end] for code in codes]
+    known = [{answers.place(a): score for a, score in (s.answers or {}).items() if a in answers} for s in sentences]
     values: dict[str, Any] = {
         "words": np.concatenate([np.array(row, np.uint16) for row in framed]) if framed else [],
         "offsets": np.cumsum([0, *map(len, framed)]),
@@ -189,8 +204,6 @@ def _ragged(sentences: Sequence[Sentence], tokenizer: Tokenizer, answers: Answer
 
 def _mapped(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, memory-mapped read-only."""
-    import json
-
     kinds = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I64": np.int64, "F32": np.float32}
     try:
         with path.open("rb") as file:

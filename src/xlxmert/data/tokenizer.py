@@ -53,7 +53,8 @@ class Tokenizer:
                 raise UsageError("expected a sentence, found an empty text: write at least one word")
             if len(row) > most:
                 start = " ".join(text.split()[:6])
-                raise UsageError(f"expected at most {most - 2} tokens, found {len(row) - 2} in '{start} …': write a shorter sentence")
+                found = f"found {len(row) - 2} in '{start} …'"
+                raise UsageError(f"expected at most {most - 2} tokens, {found}: write a shorter sentence")
         width = max(len(row) for row in rows)
         return torch.tensor([row + [self.pad] * (width - len(row)) for row in rows])
 
@@ -96,13 +97,17 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], size: int = 30_000, least: int = 2) -> "Tokenizer":
-        """Learn a vocabulary of at most ``size`` pieces from texts; pieces seen less than ``least`` times are left out."""
+        """Learn a vocabulary of at most ``size`` pieces from texts; pieces seen less than ``least`` times are left out.
+
+        The same texts give the same vocabulary: the trainer is given the alphabet in order, which it would else draw from a hash.
+        """
+        texts = list(texts)
         engine = _engine(models.WordPiece(unk_token="[UNK]"))
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=size, min_frequency=least, special_tokens=list(SPECIALS), show_progress=False
-        )
+        letters = sorted({c for text in texts for c in engine.normalizer.normalize_str(text) if not c.isspace()})
+        first = [*SPECIALS, *letters, *(f"##{letter}" for letter in letters)]
+        trainer = trainers.WordPieceTrainer(vocab_size=size, min_frequency=least, special_tokens=first, show_progress=False)
         engine.train_from_iterator(texts, trainer)
-        return cls(engine)
+        return cls(_engine(models.WordPiece(engine.get_vocab(), unk_token="[UNK]")))
 
     @classmethod
     def from_vocabulary(cls, path: Path) -> "Tokenizer":

@@ -37,7 +37,7 @@ def read_sentences(
     for text, original in zip(cleaned, texts, strict=True):
         if not any(character.isalnum() for word in _known(tokenizer, text) for character in word):
             near = [word for strange in tokenizer.unknown_words(text)[:TOLD] for word in tokenizer.nearest(strange)]
-            hint = f"; the nearest it knows: {', '.join(near)}" if near else ""
+            hint = f"; the nearest it knows: {', '.join(list(dict.fromkeys(near))[:TOLD])}" if near else ""
             raise UsageError(
                 f"expected a {what} with at least one word that the model knows, found none in "
                 f"'{original.strip()[:SHOWN]}'{hint}: use other words"

@@ -38,8 +38,11 @@ class PretrainConfig:
     """How cells are hidden: a uniformly drawn share (X-LXMERT) or each with its own chance (LXMERT)."""
     visual_rate: float = 0.15
     """The chance of Bernoulli masking."""
+    word_mask: Literal["bernoulli", "uniform"] = "bernoulli"
+    """How words are hidden: each with its own chance (the papers), or with a chance drawn for each sentence between word_rate and
+    1, so that the model also learns to write a caption of which no word is known yet."""
     word_rate: float = 0.15
-    """The chance of a word to be masked."""
+    """The chance of a word to be masked, or with uniform masking the smallest."""
     mismatched: float = 0.5
     """The chance that a sentence is replaced by another picture's when nothing is masked."""
     code_kinds: tuple[str, ...] = ("caption",)
@@ -53,7 +56,8 @@ class PretrainConfig:
         """Check the ranges."""
         for name in ("visual_rate", "word_rate", "mismatched", "questions"):
             if not 0 <= getattr(self, name) <= 1:
-                raise XlxmertError(f"{name} must be between 0 and 1 (found {getattr(self, name)} in the pre-training config)")
+                found = getattr(self, name)
+                raise XlxmertError(f"{name} must be between 0 and 1 (found {found} in the pre-training config)")
         if len(self.modalities) != 3 or min(self.modalities) < 0 or not sum(self.modalities):
             raise XlxmertError(f"modalities must be three chances, not all zero (found {self.modalities})")
 
@@ -75,7 +79,8 @@ class PretrainTask:
         self._plain = store.of_kind("caption", "region")
         self._questions = store.of_kind("question")
         if not len(self._captions) or not len(self._plain):
-            raise XlxmertError(f"expected sentences of the kinds {config.code_kinds} in {store.folder}, found none: prepare captions")
+            kinds = ", ".join(config.code_kinds)
+            raise XlxmertError(f"expected sentences of the kinds {kinds} in {store.folder}, found none: prepare captions")
         tokenizer = store.tokenizer
         self._specials = (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end, tokenizer.mask)
         self._player = Player("model", PretrainTurn(model), config.optim, trains=model, ema=True)
@@ -113,9 +118,8 @@ class PretrainTask:
         if modality == "picture":
             hidden = self._hide(size, generator)
         elif modality == "words":
-            words, labels = mask_words(
-                words, self._specials, self.store.tokenizer.mask, self.store.tokenizer.size, self.config.word_rate, generator
-            )
+            tokenizer, rate = self.store.tokenizer, self._word_rate(size, generator)
+            words, labels = mask_words(words, self._specials, tokenizer.mask, tokenizer.size, rate, generator)
         else:
             answers = self.store.soft_answers(sentences)
             pictures, matched = self._swap(rng, pictures)
@@ -136,6 +140,12 @@ class PretrainTask:
         if self.config.visual_mask == "uniform":
             return uniform_mask(size, cells, generator)
         return bernoulli_mask(size, cells, self.config.visual_rate, generator)
+
+    def _word_rate(self, size: int, generator: torch.Generator) -> float | Float[Tensor, "B 1"]:
+        least = self.config.word_rate
+        if self.config.word_mask == "bernoulli":
+            return least
+        return least + (1 - least) * torch.rand(size, 1, generator=generator)
 
     def _swap(self, rng: np.random.Generator, pictures: np.ndarray) -> tuple[np.ndarray, Int[Tensor, " B"]]:
         """Give some sentences another picture; 1 where the picture stayed."""

@@ -11,7 +11,7 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_tensors, write_tensors
 from xlxmert.core.seeds import seed_of, torch_generator
 
-CHUNK = 8192
+CHUNK = 1024
 """Features per matrix product in `Codebook.assign`: bounds the memory, changes nothing else."""
 
 

@@ -1,0 +1,82 @@
+"""The model card of a checkpoint: what it is, what it was trained on, what was measured, what it cannot do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xlxmert.convert.folder import Bundle
+
+ROWS = (
+    ("facts right in painted pictures", "paint/facts"),
+    ("… nouns", "paint/noun"),
+    ("… colours", "paint/colour"),
+    ("… counts", "paint/count"),
+    ("… sizes", "paint/size"),
+    ("… actions", "paint/action"),
+    ("… relations", "paint/relation"),
+    ("… settings", "paint/setting"),
+    ("pictures with every fact right", "paint/every"),
+    ("… of captions about one object", "paint/every_one_object"),
+    ("facts right in pictures rebuilt from their true codes (the ceiling)", "rebuild/facts"),
+    ("VQA accuracy", "vqa/overall"),
+    ("… yes/no", "vqa/yes/no"),
+    ("… number", "vqa/number"),
+    ("… other", "vqa/other"),
+    ("facts right in captions", "caption/facts"),
+    ("things named in captions", "caption/things_named"),
+    ("CIDEr-D of captions (times 100)", "caption/CIDEr-D"),
+    ("matching accuracy", "match/accuracy"),
+)
+"""What a reader wants to know, and the score that tells it."""
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores by split as a Markdown table; what was not measured is left out."""
+    splits = list(scores)
+    lines = [f"| score | {' | '.join(splits)} |", f"|---|{'---:|' * len(splits)}"]
+    for title, name in ROWS:
+        values = [scores[split].get(name) for split in splits]
+        if any(value is not None for value in values):
+            lines.append(f"| {title} | {' | '.join(_shown(name, value) for value in values)} |")
+    return "\n".join(lines)
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return "—"
+    return f"{value:.1f}" if name.endswith("CIDEr-D") else f"{100 * value:.1f} %"
+
+
+def model_card(bundle: Bundle, scores: Mapping[str, Mapping[str, float]], training: Mapping[str, Any]) -> str:
+    """The card as Markdown.
+
+    Args:
+        bundle: the checkpoint.
+        scores: measured scores by split.
+        training: names and values of how it was trained.
+    """
+    config, generator = bundle.model.config, bundle.generator
+    weights = sum(p.numel() for p in bundle.model.parameters())
+    painter = sum(p.numel() for p in generator.parameters()) if generator is not None else 0
+    told = "\n".join(f"- {name}: {value}" for name, value in training.items())
+    return f"""# X-LXMERT on the built-in world
+
+Paints, captions, answers and matches pictures of the built-in world of xlxmert: scenes of emoji sprites, 256x256 pixels.
+Apache-2.0; the sprites in its training pictures are Microsoft's Fluent Emoji (MIT).
+
+- transformer: {weights:,} parameters, width {config.width}, {config.language_layers}/{config.relation_layers}/{config.cross_layers} \
+language/relation/cross layers, {config.codes} codes on an {config.grid}x{config.grid} grid, {config.vocabulary} words, \
+{config.answers} answers
+- image generator: {painter:,} parameters
+{told}
+
+## Measured
+
+{score_table(scores)}
+
+The scores, their definitions and the commands that measured them: docs/results.md of xlxmert.
+
+## Limits
+
+It knows the words of the built-in world and nothing else; a photograph is as foreign to it as a word that it never read.
+Objects stand on a lattice of half the grid's width in its training pictures, so that is where it paints them.
+"""
