@@ -1,4 +1,4 @@
-"""The whole road at toy size: world, vocabulary, store, pre-training, generator, checkpoint, then paint, caption, answer, score."""
+"""The whole road at toy size: world, vocabulary, store, training, checkpoint, then paint, caption, answer, score."""
 
 import dataclasses
 import json

@@ -18,7 +18,9 @@ def test_uniform_masking_hides_every_number_of_cells_equally_often() -> None:
 
 
 def test_uniform_masking_prefers_no_cell() -> None:
-    assert torch.allclose(uniform_mask(20_000, 8, torch_generator("cells")).float().mean(0), torch.tensor(4.5 / 8), atol=0.015)
+    assert torch.allclose(
+        uniform_mask(20_000, 8, torch_generator("cells")).float().mean(0), torch.tensor(4.5 / 8), atol=0.015
+    )
 
 
 def test_bernoulli_masking_hides_its_rate() -> None:

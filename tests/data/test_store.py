@@ -44,7 +44,7 @@ def test_batches_are_padded_and_answers_soft(tmp_path: Path) -> None:
 
 def test_another_codebook_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "store")
-    with pytest.raises(XlxmertError, match="expected codes of the codebook beef .* found cafe"):
+    with pytest.raises(XlxmertError, match=r"expected codes of the codebook beef .* found cafe"):
         Store.open(tmp_path / "store", "beef")
 
 

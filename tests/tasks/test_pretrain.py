@@ -28,15 +28,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     tokenizer = Tokenizer.train([s.text for s in sentences], 100)
     codes = np.repeat(np.arange(12, dtype=np.uint16)[:, None] % 4, 64, axis=1)
     folder: Path = tmp_path_factory.mktemp("pretrain") / "store"
-    return write_store(folder, codes, [str(i) for i in range(12)], sentences, tokenizer, AnswerTable(COLOURS), "cafe", 8)
+    return write_store(
+        folder, codes, [str(i) for i in range(12)], sentences, tokenizer, AnswerTable(COLOURS), "cafe", 8
+    )
 
 
 def make_model(store: Store) -> Lxmert:
     torch.manual_seed(0)
     sizes = {"vocabulary": store.tokenizer.size, "codes": 8, "answers": 4}
-    config = dataclasses.replace(TINY, **sizes, dropout=0.0, attention_dropout=0.0, code_head="learned", code_input="both",
-                                 mask_start="normal", grid_position="learned", norm="before")  # fmt: skip
-    return Lxmert(config)
+    choices = {"code_head": "learned", "code_input": "both", "mask_start": "normal", "grid_position": "learned"}
+    return Lxmert(dataclasses.replace(TINY, **sizes, **choices, norm="before", dropout=0.0, attention_dropout=0.0))
 
 
 def make_task(store: Store, **settings: object) -> PretrainTask:
@@ -55,7 +56,9 @@ def test_modalities_come_as_often_as_asked(store: Store) -> None:
     hidden = np.mean([bool(b.hidden.any()) for b in batches])
     words = np.mean([bool((b.word_labels >= 0).any()) for b in batches])
     assert abs(hidden - 0.5) < 0.06 and abs(words - 0.25) < 0.05
-    assert all(bool(b.hidden.any()) + bool((b.word_labels >= 0).any()) + bool((b.matched >= 0).any()) == 1 for b in batches)
+    assert all(
+        bool(b.hidden.any()) + bool((b.word_labels >= 0).any()) + bool((b.matched >= 0).any()) == 1 for b in batches
+    )
 
 
 def test_codes_are_predicted_from_captions_only(store: Store) -> None:

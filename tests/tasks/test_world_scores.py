@@ -42,7 +42,9 @@ def test_the_truth_scores_one(found: list[Example]) -> None:
 
 
 def test_mistakes_are_counted_by_kind() -> None:
-    scene = Scene("beach", 0, (Item("car", "red", "", "", 0, 0), Item("car", "red", "", "", 2, 0), Item("dog", "", "", "", 4, 0)))
+    scene = Scene(
+        "beach", 0, (Item("car", "red", "", "", 0, 0), Item("car", "red", "", "", 2, 0), Item("dog", "", "", "", 4, 0))
+    )
     right = (("noun", "car"), ("count", "car", "2"), ("colour", "car", "red"), ("relation", "car", "left of", "dog"))
     wrong = (("noun", "cat"), ("count", "car", "3"), ("setting", "night"), ("noun", "dog"))
     scores = dict(fact_scores([right, wrong], [scene, scene]))

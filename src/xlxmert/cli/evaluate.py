@@ -22,7 +22,7 @@ class Options(Common):
     """
 
     tasks: Annotated[tuple[TaskName, ...], tyro.conf.Positional] = ()
-    """What to measure; everything by default. ``paint`` also measures the ceiling, pictures rebuilt from their true codes."""
+    """What to measure; everything by default. ``paint`` brings the ceiling: pictures rebuilt from their true codes."""
     split: Literal["test", "val", "heldout"] = "test"
     """heldout has combinations of noun, colour and setting that no training picture shows."""
     pictures: int = 200
@@ -47,7 +47,13 @@ def run(options: Options) -> int:
     studio = options.studio()
     tasks = options.tasks or TASKS
     scores = evaluate_world(studio, options.pictures, options.split, options.seed, tasks, sampler)
-    report = {"split": options.split, "pictures": options.pictures, "seed": options.seed, "sampler": repr(sampler), "scores": scores}
+    report = {
+        "split": options.split,
+        "pictures": options.pictures,
+        "seed": options.seed,
+        "sampler": repr(sampler),
+        "scores": scores,
+    }
     if options.out is not None:
         write_json(options.out, report)
     if options.json:

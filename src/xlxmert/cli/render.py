@@ -28,7 +28,7 @@ class Options:
     preset: Literal["paper", "world", "tiny"] = "world"
     """Shape of the generator."""
     losses: RenderConfig = field(default_factory=lambda: WARM_START)
-    """Weights of the losses; --losses.adversarial-from 0 with the paper's weights 1, 1, 10, 10 is the paper's training."""
+    """Weights of the losses; the paper's training is --losses.adversarial-from 0 with the weights 1, 1, 10, 10."""
     checkpoint: Path | None = None
     """A checkpoint that `xlxmert pretrain` wrote; the generator is put into it."""
 
@@ -40,7 +40,10 @@ def run(options: Options) -> int:
     if bundle is not None and bundle.vocabulary is not None:
         mine, other = prepared.vocabulary.codebook.fingerprint, bundle.vocabulary.codebook.fingerprint
         if mine != other:
-            raise XlxmertError(f"expected a checkpoint of the codebook {mine}, found {other} in {options.checkpoint}: use its own store")
+            raise XlxmertError(
+                f"expected a checkpoint of the codebook {mine}, found {other} in {options.checkpoint}: "
+                "use the store that it was trained on"
+            )
     shape = PRESETS[options.preset]
     pictures = from_folder(prepared, options.images, shape.size)
     generator = render(prepared, pictures, shape, options.losses, options.loop)

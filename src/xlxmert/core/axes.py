@@ -14,7 +14,8 @@ H     attention heads
 ====  =====================================================
 
 Boxes are ``x0 y0 x1 y1`` in [0, 1]. Pixels are uint8 RGB ``(height, width, 3)`` at public doors and float in [-1, 1]
-``(3, height, width)`` inside. The shapes are checked while the tests run (jaxtyping's import hook) and cost nothing elsewhere.
+``(3, height, width)`` inside.
+Shapes are checked while the tests run (jaxtyping's import hook) and cost nothing elsewhere.
 """
 
 from jaxtyping import Bool, Float, Int, UInt8

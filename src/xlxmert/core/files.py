@@ -37,7 +37,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     except (OSError, safetensors.SafetensorError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise XlxmertError(
-            f"could not write {target}: {reason}; what was there before is unharmed: free some space or choose another folder"
+            f"could not write {target}: {reason}; what was there before is unharmed: "
+            "free some space or choose another folder"
         ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What the training loop needs of a task: players with losses, batches by step number, and the modules to keep.
 
-It stands on the lowest floor because tasks (which implement it) and the loop (which calls it) share a floor and may not import
-each other.
+It stands on the lowest floor because tasks (which implement it) and the loop (which calls it) share a floor and may not
+import each other.
 """
 
 from collections.abc import Mapping, Sequence

@@ -55,4 +55,6 @@ class AnswerTable(tuple[str, ...]):
         try:
             return cls(entry["ans"] if isinstance(entry, dict) else str(entry) for entry in content)
         except (KeyError, TypeError) as error:
-            raise XlxmertError(f"expected a list of answers in {path}, found {type(content).__name__}: check the file") from error
+            raise XlxmertError(
+                f"expected a list of answers in {path}, found {type(content).__name__}: check the file"
+            ) from error

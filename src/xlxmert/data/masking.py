@@ -25,7 +25,7 @@ def mask_words(
     rate: float | Float[Tensor, "B 1"],
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
-    """BERT's masking: of the chosen words 80 % become ``[MASK]``, 10 % a random word, 10 % stay (LXMERT, section 3.1.1).
+    """BERT's masking: of the chosen words 80 % become ``[MASK]``, 10 % noise, 10 % stay (LXMERT, section 3.1.1).
 
     Padding and special tokens are never chosen; a sentence of which none was chosen gives one word.
 

@@ -1,7 +1,7 @@
 """The store: a prepared data set as a folder of memory-mapped arrays, ready for training.
 
 It holds ``pictures.safetensors`` (codes), ``sentences.safetensors`` (ragged token ids, picture index, kind, ragged soft
-answers) and ``store.json`` (picture ids, sizes, fingerprints), with ``tokenizer.json`` and ``answers.json`` beside them.
+answers) and ``store.json`` (picture ids, sizes, fingerprints); ``tokenizer.json`` and ``answers.json`` lie beside them.
 Opening costs the same at any size; rows are read where they lie.
 """
 
@@ -105,7 +105,9 @@ class Store:
         folder = Path(folder)
         facts = read_json(folder / "store.json")
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise XlxmertError(f"expected a store of format {FORMAT} in {folder}, found something else: run `xlxmert prepare`")
+            raise XlxmertError(
+                f"expected a store of format {FORMAT} in {folder}, found something else: run `xlxmert prepare`"
+            )
         if codebook is not None and facts["codebook"] != codebook:
             raise XlxmertError(
                 f"expected codes of the codebook {codebook} in {folder}, found {facts['codebook']}: "
@@ -115,7 +117,9 @@ class Store:
         arrays = _mapped(folder / "sentences.safetensors")
         if set(arrays) != set(ARRAYS) or "codes" not in pictures:
             found = ", ".join(arrays)
-            raise XlxmertError(f"expected the arrays {', '.join(ARRAYS)} in {folder}, found {found}: run `xlxmert prepare`")
+            raise XlxmertError(
+                f"expected the arrays {', '.join(ARRAYS)} in {folder}, found {found}: run `xlxmert prepare`"
+            )
         codes = pictures["codes"]
         if codes.size and int(codes.max()) >= facts["codes"]:
             raise XlxmertError(
@@ -160,7 +164,9 @@ def write_store(
         raise XlxmertError(f"expected an empty folder or a store at {folder}, found other files: choose another folder")
     if len(codes) != len(picture_ids) or (codes.size and int(codes.max()) >= size):
         found = f"{codes.shape}, largest {codes.max()}"
-        raise XlxmertError(f"expected {len(picture_ids)} rows of codes below {size}, found {found}: encode the pictures again")
+        raise XlxmertError(
+            f"expected {len(picture_ids)} rows of codes below {size}, found {found}: encode the pictures again"
+        )
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     write_tensors(part / "pictures.safetensors", {"codes": torch.from_numpy(codes.astype(np.uint16))})
@@ -176,7 +182,7 @@ def write_store(
 
 
 def _put(part: Path, folder: Path) -> None:
-    """Move the finished folder into place; an earlier store is set aside first and deleted last, so one is always whole."""
+    """Move the finished folder into place; an earlier store is set aside first and deleted last."""
     old = folder.with_name(f".{folder.name}.old.part")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -218,6 +224,8 @@ def _mapped(path: Path) -> dict[str, np.ndarray]:
             continue
         start, end = (8 + length + offset for offset in entry["data_offsets"])
         if end > len(whole):
-            raise XlxmertError(f"expected {end} bytes in {path}, found {len(whole)}: cut short; run `xlxmert prepare` again")
+            raise XlxmertError(
+                f"expected {end} bytes in {path}, found {len(whole)}: cut short; run `xlxmert prepare` again"
+            )
         arrays[name] = whole[start:end].view(kinds[entry["dtype"]]).reshape(entry["shape"])
     return arrays

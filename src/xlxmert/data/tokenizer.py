@@ -27,7 +27,9 @@ class Tokenizer:
         """Wrap a trained engine."""
         ids = {token: engine.token_to_id(token) for token in SPECIALS}
         if None in ids.values() or ids["[PAD]"] != 0:
-            raise XlxmertError(f"expected a vocabulary with {', '.join(SPECIALS)} and [PAD] first, found {ids}: use another file")
+            raise XlxmertError(
+                f"expected a vocabulary with {', '.join(SPECIALS)} and [PAD] first, found {ids}: use another file"
+            )
         self.engine = engine
         self.pad, self.unknown, self.start, self.end, self.mask = (ids[token] for token in SPECIALS)
         self.size: int = engine.get_vocab_size()
@@ -67,7 +69,9 @@ class Tokenizer:
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of a text that the vocabulary does not hold whole, in order, each once."""
-        words = [word for word, _ in self.engine.pre_tokenizer.pre_tokenize_str(self.engine.normalizer.normalize_str(text))]
+        words = [
+            word for word, _ in self.engine.pre_tokenizer.pre_tokenize_str(self.engine.normalizer.normalize_str(text))
+        ]
         known = self.engine.token_to_id
         return list(dict.fromkeys(word for word in words if known(word) is None))
 
@@ -93,19 +97,23 @@ class Tokenizer:
         except XlxmertError:
             raise
         except Exception as error:  # the engine raises bare Exception
-            raise XlxmertError(f"expected a tokenizer in {path}, found something else ({error}): write it again") from error
+            raise XlxmertError(
+                f"expected a tokenizer in {path}, found something else ({error}): write it again"
+            ) from error
 
     @classmethod
     def train(cls, texts: Iterable[str], size: int = 30_000, least: int = 2) -> "Tokenizer":
         """Learn a vocabulary of at most ``size`` pieces from texts; pieces seen less than ``least`` times are left out.
 
-        The same texts give the same vocabulary: the trainer is given the alphabet in order, which it would else draw from a hash.
+        The same texts give the same vocabulary: the trainer is given the alphabet, whose order it would else draw.
         """
         texts = list(texts)
         engine = _engine(models.WordPiece(unk_token="[UNK]"))
         letters = sorted({c for text in texts for c in engine.normalizer.normalize_str(text) if not c.isspace()})
         first = [*SPECIALS, *letters, *(f"##{letter}" for letter in letters)]
-        trainer = trainers.WordPieceTrainer(vocab_size=size, min_frequency=least, special_tokens=first, show_progress=False)
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=size, min_frequency=least, special_tokens=first, show_progress=False
+        )
         engine.train_from_iterator(texts, trainer)
         return cls(_engine(models.WordPiece(engine.get_vocab(), unk_token="[UNK]")))
 

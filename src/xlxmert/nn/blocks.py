@@ -1,4 +1,4 @@
-"""Transformer blocks, norm after the residual (BERT) or before it: what the encoders of every family are stacked from."""
+"""Transformer blocks, norm after the residual (BERT) or before it: what every family's encoders are stacked from."""
 
 import torch.nn.functional as F
 from torch import nn

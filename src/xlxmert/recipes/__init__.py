@@ -1,1 +1,1 @@
-
+"""Floor 5: one runnable recipe per experiment; each says its command, and docs/results.md what it reached."""

@@ -57,15 +57,17 @@ def model_card(bundle: Bundle, scores: Mapping[str, Mapping[str, float]], traini
     config, generator = bundle.model.config, bundle.generator
     weights = sum(p.numel() for p in bundle.model.parameters())
     painter = sum(p.numel() for p in generator.parameters()) if generator is not None else 0
+    layers = f"{config.language_layers}/{config.relation_layers}/{config.cross_layers}"
     told = "\n".join(f"- {name}: {value}" for name, value in training.items())
     return f"""# X-LXMERT on the built-in world
 
-Paints, captions, answers and matches pictures of the built-in world of xlxmert: scenes of emoji sprites, 256x256 pixels.
+Paints, captions, answers and matches pictures of the built-in world of xlxmert: scenes of emoji sprites,
+256x256 pixels.
 Apache-2.0; the sprites in its training pictures are Microsoft's Fluent Emoji (MIT).
 
-- transformer: {weights:,} parameters, width {config.width}, {config.language_layers}/{config.relation_layers}/{config.cross_layers} \
-language/relation/cross layers, {config.codes} codes on an {config.grid}x{config.grid} grid, {config.vocabulary} words, \
-{config.answers} answers
+- transformer: {weights:,} parameters, width {config.width}, {layers} language/relation/cross layers
+- visual vocabulary: {config.codes} codes on an {config.grid}x{config.grid} grid
+- text: {config.vocabulary} word pieces, {config.answers} answers
 - image generator: {painter:,} parameters
 {told}
 
@@ -77,6 +79,7 @@ The scores, their definitions and the commands that measured them: docs/results.
 
 ## Limits
 
-It knows the words of the built-in world and nothing else; a photograph is as foreign to it as a word that it never read.
+It knows the words of the built-in world and nothing else; a photograph is as foreign to it as a word that it never
+read.
 Objects stand on a lattice of half the grid's width in its training pictures, so that is where it paints them.
 """

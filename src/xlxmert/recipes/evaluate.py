@@ -14,7 +14,7 @@ from xlxmert.studio.painter import SAMPLER
 from xlxmert.tasks.world_scores import Predictors, examples, score_world
 
 TASKS = ("paint", "caption", "vqa", "match")
-"""What can be measured; ``paint`` brings the ceiling with it, the same facts in pictures rebuilt from their true codes."""
+"""What can be measured; ``paint`` brings the ceiling: the same facts in pictures rebuilt from their true codes."""
 
 
 def evaluate_world(

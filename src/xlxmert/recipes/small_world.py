@@ -1,8 +1,8 @@
-"""The whole road in small: a cut of the built-in world, from rendered pictures to a checkpoint that paints, captions and answers.
+"""The whole road in small: a cut of the built-in world, from rendered pictures to a checkpoint that does everything.
 
     xlxmert demo --from-scratch
 
-Sixteen nouns, five colours, five settings. On two CPU cores it takes at most 15 minutes; time and scores: docs/results.md.
+Sixteen nouns, five colours, five settings; at most 15 minutes on two CPU cores. Time and scores: docs/results.md.
 """
 
 import dataclasses
@@ -14,8 +14,8 @@ from xlxmert.recipes.world import WorldRecipe
 from xlxmert.recipes.world import run as run_world
 
 SMALL_CUT = Cut(
-    nouns=("car", "truck", "heart", "balloon", "umbrella", "chair", "dog", "cat", "zebra", "elephant", "tree", "house", "pizza",
-           "airplane", "man", "woman"),
+    nouns=("car", "truck", "heart", "balloon", "umbrella", "chair", "dog", "cat", "zebra", "elephant", "tree", "house",
+           "pizza", "airplane", "man", "woman"),
     colours=("red", "yellow", "green", "blue", "black"),
     settings=("field", "beach", "snow", "night", "desert"),
     variants=2,
@@ -35,7 +35,6 @@ SMALL = WorldRecipe(
     scored=60,
 )
 """The recipe of ``xlxmert demo --from-scratch``."""
-
 
 
 def run(out: Path, recipe: WorldRecipe = SMALL) -> Path:

@@ -75,14 +75,22 @@ def pretrain(prepared: Prepared, shape: LxmertConfig, config: PretrainConfig, lo
     """Train the transformer, going on from its last checkpoint; returns the moving average of the weights."""
     model = prepared.model(shape, loop.seed)
     task = PretrainTask(model, prepared.store, config, loop.seed)
-    facts = {"pretrain": dataclasses.asdict(config), "model": model.config.to_dict(), "store": prepared.store.facts["digest"]}
+    facts = {
+        "pretrain": dataclasses.asdict(config),
+        "model": model.config.to_dict(),
+        "store": prepared.store.facts["digest"],
+    }
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Lxmert)
     return average.eval()
 
 
 def render(
-    prepared: Prepared, pictures: Callable[[int], np.ndarray], shape: GeneratorConfig, config: RenderConfig, loop: TrainConfig
+    prepared: Prepared,
+    pictures: Callable[[int], np.ndarray],
+    shape: GeneratorConfig,
+    config: RenderConfig,
+    loop: TrainConfig,
 ) -> Generator:
     """Train the image generator, going on from its last checkpoint; returns the moving average of the weights.
 
@@ -103,7 +111,11 @@ def render(
         judge = dataclasses.replace(WORLD_DISCRIMINATOR, feature_width=vocabulary.width, codes=len(vocabulary.codebook))
         opponent = Discriminator(judge)
     task = RenderTask(generator, opponent, pictures, codes, vocabulary.codebook.centroids, config, backbone, loop.seed)
-    facts = {"render": dataclasses.asdict(config), "generator": shape.to_dict(), "store": prepared.store.facts["digest"]}
+    facts = {
+        "render": dataclasses.asdict(config),
+        "generator": shape.to_dict(),
+        "store": prepared.store.facts["digest"],
+    }
     average = train(task, loop, facts=facts).averages.get("generator", generator)
     assert isinstance(average, Generator)
     return average.eval()
@@ -118,9 +130,13 @@ def from_folder(prepared: Prepared, images: Path, size: int) -> Callable[[int], 
     names, folder = list(prepared.store.facts["pictures"]), PictureFolder(images)
     absent = [name for name in names if name not in folder]
     if absent:
-        raise XlxmertError(f"expected the store's {len(names)} pictures in {images}, {len(absent)} are not there ({absent[0]} …)")
+        raise XlxmertError(
+            f"expected the store's {len(names)} pictures in {images}, {len(absent)} are not there ({absent[0]} …)"
+        )
     return lambda index: load_picture(folder.path(names[index]), size)
 
 
-WARM_START = RenderConfig(l1=10.0, perceptual=1.0, adversarial_from=-1, generator_optim=OptimConfig(lr=2e-3, betas=(0.9, 0.99)))
+WARM_START = RenderConfig(
+    l1=10.0, perceptual=1.0, adversarial_from=-1, generator_optim=OptimConfig(lr=2e-3, betas=(0.9, 0.99))
+)
 """Pixels and features only: how a generator starts, and all that little time is enough for."""

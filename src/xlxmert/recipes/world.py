@@ -54,6 +54,10 @@ FEATURES = FeatureSpec(depths=(Depth(4, 2, 0.8), Depth(8, 2, 0.6)), colour_parts
 """Two depths of the backbone and 4x4 mean colours per cell; chosen by the measurements in docs/results.md."""
 
 
+OBJECTIVES = PretrainConfig(modalities=(0.4, 0.25, 0.35), word_mask="uniform", questions=0.6)
+"""X-LXMERT's objectives; words are masked uniformly too, so that captions can be written from nothing."""
+
+
 @dataclass(frozen=True)
 class WorldRecipe:
     """Sizes and lengths of the run."""
@@ -78,8 +82,8 @@ class WorldRecipe:
     """The transformer; the data fill its vocabulary, codes, feature width and answers."""
     generator: GeneratorConfig = WORLD_GENERATOR
     """The image generator; the data fill its feature width."""
-    pretrain: PretrainConfig = PretrainConfig(modalities=(0.4, 0.25, 0.35), word_mask="uniform", questions=0.6)
-    """Objectives; cells are the hardest to learn and get half of the steps."""
+    pretrain: PretrainConfig = OBJECTIVES
+    """Objectives."""
     pretrain_steps: int = 4600
     """Steps of pre-training."""
     pretrain_batch: int = 64
@@ -136,7 +140,9 @@ def _remember(out: Path, recipe: WorldRecipe) -> None:
     path = out / "recipe.json"
     if path.exists() and (found := read_json(path)) != facts:
         names = sorted(name for name in facts if facts[name] != found.get(name))
-        raise XlxmertError(f"expected the recipe of {path}, found other values of {', '.join(names)}: choose another --out folder")
+        raise XlxmertError(
+            f"expected the recipe of {path}, found other values of {', '.join(names)}: choose another --out folder"
+        )
     write_json(path, facts)
 
 
@@ -174,7 +180,13 @@ def visual_vocabulary(out: Path, recipe: WorldRecipe) -> VisualVocabulary:
             extractor = FeatureExtractor.fit(backbone, recipe.features, pictures(recipe, min(600, recipe.pictures)))
             count = min(recipe.vocabulary_pictures, recipe.pictures)
             fit_vocabulary(
-                extractor, pictures(recipe, count), recipe.codes, recipe.iterations, recipe.seed, balance=recipe.balance, per_code=24
+                extractor,
+                pictures(recipe, count),
+                recipe.codes,
+                recipe.iterations,
+                recipe.seed,
+                balance=recipe.balance,
+                per_code=24,
             ).save(path)
     return VisualVocabulary.load(path)
 
@@ -220,7 +232,8 @@ def _sentences(recipe: WorldRecipe, index: int) -> list[Sentence]:
 def pretrain(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = False) -> Lxmert:
     """Train the transformer, going on from its last checkpoint."""
     loop = TrainConfig(
-        out=out / "pretrain", steps=recipe.pretrain_steps, batch_size=recipe.pretrain_batch, warmup=0.04, decay="cosine",
+        out=out / "pretrain", steps=recipe.pretrain_steps, batch_size=recipe.pretrain_batch, warmup=0.04,
+        decay="cosine",
         final_share=0.02, ema=0.998, seed=recipe.seed, log_every=25, save_every_seconds=180.0, quiet=quiet,
     )  # fmt: skip
     return train_store.pretrain(prepared, recipe.model, recipe.pretrain, loop)
@@ -230,7 +243,8 @@ def render(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = Fal
     """Train the image generator, going on from its last checkpoint."""
     loop = TrainConfig(
         out=out / "render", steps=recipe.render_steps, batch_size=recipe.render_batch, warmup=0.03, decay="cosine",
-        final_share=0.05, ema=0.99, seed=recipe.seed, log_every=25, preview_every=250, save_every_seconds=180.0, quiet=quiet,
+        final_share=0.05, ema=0.99, seed=recipe.seed, log_every=25, preview_every=250, save_every_seconds=180.0,
+        quiet=quiet,
     )  # fmt: skip
     return train_store.render(prepared, lambda index: picture(recipe, index), recipe.generator, recipe.render, loop)
 

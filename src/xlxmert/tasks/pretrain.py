@@ -1,8 +1,8 @@
-"""Pre-training: one modality is drawn per step and masked; words, codes, matching and answers are learned from the same store.
+"""Pre-training: one modality is drawn per step and masked; words, codes, matching and answers are learned together.
 
-X-LXMERT (sections 5.1 and C.5): with equal chances a batch hides cells (and the model predicts their codes, captions only), hides
-words (and predicts them), or hides nothing (and half of the sentences are replaced: the model tells which, and answers the
-questions among the others).
+X-LXMERT (sections 5.1 and C.5): with equal chances a batch hides cells (and the model predicts their codes, captions
+only), hides words (and predicts them), or hides nothing (and half of the sentences are replaced: the model tells which,
+and answers the questions among the others).
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,8 +39,8 @@ class PretrainConfig:
     visual_rate: float = 0.15
     """The chance of Bernoulli masking."""
     word_mask: Literal["bernoulli", "uniform"] = "bernoulli"
-    """How words are hidden: each with its own chance (the papers), or with a chance drawn for each sentence between word_rate and
-    1, so that the model also learns to write a caption of which no word is known yet."""
+    """How words are hidden: each with its own chance (the papers), or with a chance drawn for each sentence between
+    word_rate and 1, so that the model also learns to write a caption of which no word is known yet."""
     word_rate: float = 0.15
     """The chance of a word to be masked, or with uniform masking the smallest."""
     mismatched: float = 0.5
@@ -80,7 +80,9 @@ class PretrainTask:
         self._questions = store.of_kind("question")
         if not len(self._captions) or not len(self._plain):
             kinds = ", ".join(config.code_kinds)
-            raise XlxmertError(f"expected sentences of the kinds {kinds} in {store.folder}, found none: prepare captions")
+            raise XlxmertError(
+                f"expected sentences of the kinds {kinds} in {store.folder}, found none: prepare captions"
+            )
         tokenizer = store.tokenizer
         self._specials = (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end, tokenizer.mask)
         self._player = Player("model", PretrainTurn(model), config.optim, trains=model, ema=True)
@@ -203,4 +205,3 @@ def answer_loss(logits: Float[Tensor, "M A"], targets: Float[Tensor, "M A"]) -> 
     shares = targets / targets.sum(1, keepdim=True)
     loss = -(shares * logits.log_softmax(-1)).sum(1).mean()
     return loss, targets.gather(1, logits.argmax(-1, keepdim=True)).mean()
-

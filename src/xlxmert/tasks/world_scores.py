@@ -112,7 +112,7 @@ def _one_object(facts: Sequence[Fact]) -> bool:
 
 
 def _paintings(found: Sequence[Example], predictors: Predictors) -> Iterator[tuple[str, float]]:
-    """Facts of each example's first caption in the picture painted from it, and in the true picture rebuilt from its codes."""
+    """Facts of each first caption in the picture painted from it, and in the true picture rebuilt from its codes."""
     stated = [example.captions[0].facts for example in found]
     if predictors.paint:
         painted = predictors.paint([example.captions[0].text for example in found])
@@ -129,7 +129,10 @@ def _captions(found: Sequence[Example], predictors: Predictors) -> Iterator[tupl
     texts = list(predictors.caption(true_pictures(found)))
     stated = [facts_of_text(text) for text in texts]
     yield from ((f"caption/{name}", value) for name, value in fact_scores(stated, [example.scene for example in found]))
-    things = [({item.noun for item in e.scene.items}, {fact[1] for fact in s if fact[0] == "noun"}) for e, s in zip(found, stated, strict=True)]
+    things = [
+        ({item.noun for item in e.scene.items}, {fact[1] for fact in s if fact[0] == "noun"})
+        for e, s in zip(found, stated, strict=True)
+    ]
     yield "caption/things_named", sum(len(a & b) for a, b in things) / sum(len(a) for a, _ in things)
     references = [[caption.text for caption in example.captions] for example in found]
     yield from ((f"caption/{name}", value) for name, value in caption_scores(texts, references).items())

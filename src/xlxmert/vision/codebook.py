@@ -66,8 +66,8 @@ class Codebook:
             iterations: rounds of assignment and averaging.
             seed: of the choice of first centroids and of the sample.
             per_code: at most this many features per code are used, drawn at random.
-            balance: draw them with a chance that grows as their distance from the mean to this power, so that plain areas
-                do not take most of the codes; 0 draws evenly, as the paper does.
+            balance: draw them with a chance that grows as their distance from the mean to this power, so that plain
+                areas do not take most of the codes; 0 draws evenly, as the paper does.
 
         Raises:
             XlxmertError: faiss is not installed, a feature is not finite, or there are fewer features than codes.
@@ -176,7 +176,7 @@ class Codebook:
 
 
 def _drawn(rows: Float[Tensor, "M F"], count: int, balance: float, seed: int) -> Float[Tensor, "m F"]:
-    """At most ``count`` rows, drawn with a chance of distance-from-the-mean ** balance (by exponential keys, without replacement)."""
+    """At most ``count`` rows, drawn without replacement with a chance of distance-from-the-mean ** balance."""
     if not balance:
         return rows
     chances = (rows - rows.mean(0)).norm(dim=1).clamp(min=1e-6).double().pow(balance)

@@ -52,8 +52,8 @@ class FeatureSpec:
     kept: int = 0
     """Keep this many principal axes of the whole feature; 0 keeps the blocks as they are."""
     whiten: float = 0.0
-    """How far the kept axes are brought to the same variance: 0 not at all, 1 wholly. Plain areas differ along few axes of large
-    variance and things along many of small variance, so whitening gives the codes to the things."""
+    """How far the kept axes are brought to the same variance: 0 not at all, 1 wholly. Plain areas differ along few axes
+    of large variance and things along many of small variance, so whitening gives the codes to the things."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -87,7 +87,7 @@ class FeatureSpec:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Fixed linear maps, fitted once: of the depths in order, of the colours, and of the whole feature (with ``kept``)."""
+    """Fixed linear maps, fitted once: of the depths in order, of the colours, with ``kept`` of the whole feature."""
 
     means: tuple[Float[Tensor, " _"], ...]
     axes: tuple[Float[Tensor, "_ _"], ...]
@@ -193,7 +193,7 @@ def fit_statistics(batches: Iterable[Sequence[Float[Tensor, "B N _ _"]]], spec: 
 
 
 def fit_whole(features: Iterable[Float[Tensor, "B N _"]], blocks: Statistics, spec: FeatureSpec) -> Statistics:
-    """Add the map of the whole feature (``kept``, ``whiten``), measured on features made with the blocks' maps alone."""
+    """Add the map of the whole feature (``kept``, ``whiten``), measured on features of the blocks' maps alone."""
     rows = torch.cat([batch.flatten(0, 1).double() for batch in features])
     mean = rows.mean(0)
     values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))  # ascending

@@ -30,7 +30,7 @@ WORLD = GeneratorConfig(
 """For the built-in world on two CPU cores: 3.4 M parameters, 1.4 s of processor time to train on 16 pictures (bf16).
 
 Chosen by learning 8 sprite pictures by heart for 150 steps at 128 pixels with a stem of 192: sub-pixel skips instead of
-interpolated ones gain 1.4 dB, an ungrouped stem 1.1 dB; leaving SPADE out costs 2.6 dB (with instance norm in its place)
+interpolated ones gain 1.4 dB, an ungrouped stem 1.1 dB; leaving SPADE out costs 2.6 dB (with instance norm instead)
 to 4.3 dB (without); a second trunk block gains nothing.
 """
 

@@ -62,7 +62,7 @@ class LxmertConfig:
     grid_position: GridPositionKind = "box"
     """What tells cells apart: their boxes (paper), or boxes plus a learned vector per cell."""
     norm: NormKind = "after"
-    """Layer norms after each residual sum (paper), or before each sub-layer, which learns from scratch at higher rates."""
+    """Layer norms after each residual sum (paper), or before each sub-layer, which bears higher learning rates."""
     mask_start: MaskStartKind = "zeros"
     """Start of the mask feature: zeros (reference code; huge first gradients from scratch) or normal, N(0, 0.02)."""
 
