@@ -42,7 +42,7 @@ def test_the_chosen_length_is_the_likeliest(studio: Studio) -> None:
     bundle = studio.bundle
     for length in (3, 4, 5, 6):
         facts = {"caption_words": [length, length]}
-        one = Bundle(bundle.model, bundle.tokenizer, bundle.vocabulary, None, bundle.answers, "", facts)
+        one = Bundle(bundle.model, bundle.tokenizer, bundle.vocabulary, bundle.generator, bundle.answers, "", facts)
         assert Studio(one, "cpu").caption(PICTURES[0])[0][0].score <= best.score + 1e-5
 
 

@@ -21,7 +21,7 @@ from xlxmert.core.task import OptimConfig
 from xlxmert.data.pictures import PictureFolder
 from xlxmert.data.store import Store
 from xlxmert.models.generator import Discriminator, Generator, GeneratorConfig
-from xlxmert.models.generator.presets import WORLD_DISCRIMINATOR
+from xlxmert.models.generator.presets import opponent_of
 from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
 from xlxmert.tasks.render import RenderConfig, RenderTask
@@ -108,8 +108,7 @@ def render(
     generator = Generator(shape)
     opponent = None
     if config.adversarial_from >= 0:
-        judge = dataclasses.replace(WORLD_DISCRIMINATOR, feature_width=vocabulary.width, codes=len(vocabulary.codebook))
-        opponent = Discriminator(judge)
+        opponent = Discriminator(opponent_of(shape, len(vocabulary.codebook)))
     task = RenderTask(generator, opponent, pictures, codes, vocabulary.codebook.centroids, config, backbone, loop.seed)
     facts = {
         "render": dataclasses.asdict(config),
