@@ -31,7 +31,7 @@ class Tokenizer:
                 f"expected a vocabulary with {', '.join(SPECIALS)} and [PAD] first, found {ids}: use another file"
             )
         self.engine = engine
-        self.pad, self.unknown, self.start, self.end, self.mask = (ids[token] for token in SPECIALS)
+        self.pad, self.unknown, self.start, self.end, self.mask = (int(ids[token] or 0) for token in SPECIALS)
         self.size: int = engine.get_vocab_size()
         self._words = sorted(word for word in engine.get_vocab() if word.isalpha())
 
