@@ -103,4 +103,3 @@ def test_the_demo_writes_a_gallery(run, checkpoint: Path, tmp_path: Path, monkey
     assert (tmp_path / "demo" / "index.html").read_text().count("<figure>") == 4
     code, out, _ = run("demo", "--out", tmp_path / "demo", "--json", "--checkpoint", checkpoint)
     assert code == 0 and len(json.loads(out)["seen"]) == 2
-

@@ -114,3 +114,11 @@ def test_a_model_of_other_sizes_is_refused(store: Store) -> None:
         PretrainTask(Lxmert(TINY), store, PretrainConfig())
     with pytest.raises(XlxmertError, match="between 0 and 1"):
         PretrainConfig(word_rate=1.5)
+
+
+def test_questions_keep_their_pictures_where_matching_is_of_captions_only(store: Store) -> None:
+    task = make_task(store, modalities=(0.0, 0.0, 1.0), mismatched=1.0, questions=0.5, match_kinds=("caption",))
+    batch = task.batch(0, 32)
+    asked = batch.answers.sum(1) > 0
+    assert bool((batch.matched[asked] == -1).all()) and bool((batch.matched[~asked] == 0).all())
+    assert {"match", "answers"} <= task.players()[0].module(batch).keys()

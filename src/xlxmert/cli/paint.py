@@ -96,7 +96,9 @@ def make_sampler(
     takes = {
         "mask-predict": {"--steps": "steps"},
         "maskgit": {
-            "--steps": "steps", "--temperature": "token_temperature", "--choice-temperature": "choice_temperature"
+            "--steps": "steps",
+            "--temperature": "token_temperature",
+            "--choice-temperature": "choice_temperature",
         },
         "raster": spread,
         "random": {"--steps": "steps", **spread},

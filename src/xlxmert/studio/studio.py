@@ -143,9 +143,7 @@ class Studio:
             for answers in self._teller.answer(self._teller.codes(pixels), questions, top)
         ]
 
-    def match(
-        self, pictures: Picture | Iterable[Picture], sentences: str | Sequence[str]
-    ) -> Float[np.ndarray, "B S"]:
+    def match(self, pictures: Picture | Iterable[Picture], sentences: str | Sequence[str]) -> Float[np.ndarray, "B S"]:
         """The probability, in [0, 1], that each sentence (column) belongs to each picture (row).
 
         Raises:

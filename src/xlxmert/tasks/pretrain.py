@@ -21,7 +21,7 @@ from xlxmert.core.seeds import numpy_generator, torch_generator
 from xlxmert.core.task import OptimConfig, Player
 from xlxmert.data.batch import Batch
 from xlxmert.data.masking import bernoulli_mask, mask_words, uniform_mask
-from xlxmert.data.store import Store
+from xlxmert.data.store import KINDS, Store
 from xlxmert.models.lxmert import Lxmert
 
 Modality = Literal["picture", "words", "none"]
@@ -45,6 +45,9 @@ class PretrainConfig:
     """The chance of a word to be masked, or with uniform masking the smallest."""
     mismatched: float = 0.5
     """The chance that a sentence is replaced by another picture's when nothing is masked."""
+    match_kinds: tuple[str, ...] = ("caption", "question", "region")
+    """Kinds of sentences that are ever replaced, and of which matching is asked. A question seldom tells its picture from
+    another: without it here, every question keeps its picture and is answered."""
     code_kinds: tuple[str, ...] = ("caption",)
     """Kinds of sentences from which codes are predicted."""
     questions: float = 0.5
@@ -124,7 +127,7 @@ class PretrainTask:
             words, labels = mask_words(words, self._specials, tokenizer.mask, tokenizer.size, rate, generator)
         else:
             answers = self.store.soft_answers(sentences)
-            pictures, matched = self._swap(rng, pictures)
+            pictures, matched = self._swap(rng, sentences, pictures)
         codes = torch.from_numpy(self.store.codes[pictures].astype(np.int64))
         return Batch(words, codes, hidden, torch.full_like(words, -1) if labels is None else labels, matched, answers)
 
@@ -149,12 +152,17 @@ class PretrainTask:
             return least
         return least + (1 - least) * torch.rand(size, 1, generator=generator)
 
-    def _swap(self, rng: np.random.Generator, pictures: np.ndarray) -> tuple[np.ndarray, Int[Tensor, " B"]]:
-        """Give some sentences another picture; 1 where the picture stayed."""
-        swapped = rng.random(len(pictures)) < self.config.mismatched
+    def _swap(
+        self, rng: np.random.Generator, sentences: np.ndarray, pictures: np.ndarray
+    ) -> tuple[np.ndarray, Int[Tensor, " B"]]:
+        """Give some sentences another picture; 1 where the picture stayed, -1 where matching is not asked."""
+        kinds = [KINDS.index(kind) for kind in self.config.match_kinds]
+        asked = np.isin(self.store.arrays["kind"][sentences], kinds)
+        swapped = asked & (rng.random(len(pictures)) < self.config.mismatched)
         shift = rng.integers(1, max(len(self.store.codes), 2), len(pictures))
         others = (pictures + shift) % len(self.store.codes)
-        return np.where(swapped, others, pictures), torch.from_numpy((~swapped).astype(np.int64))
+        matched = np.where(asked, ~swapped, -1)
+        return np.where(swapped, others, pictures), torch.from_numpy(matched.astype(np.int64))
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Nothing to look at before there is a generator."""
@@ -183,7 +191,7 @@ class PretrainTurn(nn.Module):
         if bool(asked.any()):
             logits = self.model.matching_logits(output.pooled[asked])
             terms["match"], scores["match_right"] = _classify(logits, batch.matched[asked])
-        questions = (batch.answers.sum(1) > 0) & (batch.matched == 1)
+        questions = (batch.answers.sum(1) > 0) & (batch.matched != 0)
         if bool(questions.any()):
             logits = self.model.answer_logits(output.pooled[questions])
             terms["answers"], scores["answers_right"] = answer_loss(logits, batch.answers[questions])

@@ -139,10 +139,7 @@ class VisualVocabulary(FeatureExtractor):
             raise XlxmertError(f"expected a visual vocabulary in {path}, found bare centroids: run `xlxmert codebook`")
         config = json.loads(metadata["config"])
         spec = FeatureSpec.from_dict(config["spec"])
-        means, axes = (
-            [f"statistics.{index}.{part}" for index in range(spec.maps)]
-            for part in ("mean", "axes")
-        )
+        means, axes = ([f"statistics.{index}.{part}" for index in range(spec.maps)] for part in ("mean", "axes"))
         missing = [key for key in means + axes if key not in tensors]
         if missing:
             raise XlxmertError(f"expected {missing} in {path}, found {sorted(tensors)}: fit or download it again")
