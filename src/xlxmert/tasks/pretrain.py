@@ -46,8 +46,8 @@ class PretrainConfig:
     mismatched: float = 0.5
     """The chance that a sentence is replaced by another picture's when nothing is masked."""
     match_kinds: tuple[str, ...] = ("caption", "question", "region")
-    """Kinds of sentences that are ever replaced, and of which matching is asked. A question seldom tells its picture from
-    another: without it here, every question keeps its picture and is answered."""
+    """Kinds of sentences that are ever replaced, and of which matching is asked. A question seldom tells its picture
+    from another: without it here, every question keeps its picture and is answered."""
     code_kinds: tuple[str, ...] = ("caption",)
     """Kinds of sentences from which codes are predicted."""
     questions: float = 0.5
