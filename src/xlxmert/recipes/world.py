@@ -55,7 +55,7 @@ FEATURES = FeatureSpec(depths=(Depth(4, 2, 0.8), Depth(8, 2, 0.6)), colour_parts
 
 
 OBJECTIVES = PretrainConfig(modalities=(0.4, 0.25, 0.35), word_mask="uniform", questions=0.6, match_kinds=("caption",))
-"""X-LXMERT's objectives. Words are masked uniformly too, so that captions can be written from nothing, and questions keep
+"""X-LXMERT's objectives. Words are masked uniformly too, so that captions can be written from nothing; questions keep
 their pictures: with matching asked of questions as well it stayed at chance for 2,600 steps."""
 
 
