@@ -214,17 +214,24 @@ def _relation(scene: Scene, first: str, relation: str, second: str, phrase: str)
 
 
 def ask_what_is(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """``what is to the left of the dog ?``, where only one group is."""
+    """``what is to the left of the dog ?``, where nothing of any other group is."""
     related = relations_of(scene)
     rng.shuffle(related)
     for first, relation, second in related:
-        if sum(scene.relation_holds(group[0].noun, relation, second) for group in scene.groups) == 1:
+        others = [item for item in scene.items if item.noun not in (first, second)]
+        if not any(_stands(scene, item, relation, second) for item in others):
             phrase, two = str(rng.choice(RELATION_PHRASES[relation])), scene.group(second)
             full = f"the {_named(scene.group(first))} {_be(len(scene.group(first)))} {phrase} the {_named(two)}."
             text = f"what is {phrase} the {_named(two)} ?"
             entailed = (_relation(scene, first, relation, second, phrase),)
             return Question(text, first, "other", "query", "rel", "relO", full, ("rel", first, second), entailed)
     return None
+
+
+def _stands(scene: Scene, item: Item, relation: str, noun: str) -> bool:
+    """Whether a single item bears a relation to all items of a noun."""
+    alone = Scene(scene.setting, scene.variant, (item, *scene.group(noun)))
+    return alone.relation_holds(item.noun, relation, noun)
 
 
 def ask_both(scene: Scene, rng: np.random.Generator) -> Question:
