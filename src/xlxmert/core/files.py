@@ -18,6 +18,10 @@ import torch
 
 from xlxmert.core.errors import XlxmertError
 
+UMASK = os.umask(0)
+"""The permissions that this process withholds from new files."""
+os.umask(UMASK)
+
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -32,6 +36,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with part.open("rb+") as stream:
+            os.fchmod(stream.fileno(), 0o666 & ~UMASK)  # some writers leave their files to the owner alone
             os.fsync(stream.fileno())
         part.replace(target)
     except (OSError, safetensors.SafetensorError) as error:

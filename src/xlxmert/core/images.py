@@ -54,7 +54,7 @@ def square(image: Image.Image, size: int = 256, crop: bool = False) -> UInt8[np.
     return np.array(image, dtype=np.uint8)
 
 
-def save_png(path: Path, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+def save_png(path: str | Path, picture: UInt8[np.ndarray, "height width 3"]) -> None:
     """Write RGB pixels as a PNG file, atomically."""
     with atomic_path(Path(path)) as part:
         Image.fromarray(np.ascontiguousarray(picture)).save(part, format="PNG")

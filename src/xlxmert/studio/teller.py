@@ -37,7 +37,9 @@ class Teller:
         """Keep the parts; nothing is computed yet."""
         self.bundle, self.device = bundle, device
         tokenizer = bundle.tokenizer
-        self._ids = WordIds(tokenizer.start, tokenizer.end, tokenizer.mask, tokenizer.pad, (tokenizer.unknown,))
+        asking = tokenizer.engine.token_to_id("?")  # the model learned from questions too; a caption asks none
+        never = (tokenizer.unknown,) if asking is None else (tokenizer.unknown, asking)
+        self._ids = WordIds(tokenizer.start, tokenizer.end, tokenizer.mask, tokenizer.pad, never)
 
     @torch.inference_mode()
     def codes(self, pictures: UInt8[Tensor, "B S S 3"]) -> Int[Tensor, "B N"]:
