@@ -254,7 +254,11 @@ def main() -> None:
     """Run the recipe from the command line."""
     import tyro
 
-    def world(out: Path = Path("runs/world"), pretrain_steps: int = 4600, render_steps: int = 1700) -> None:
+    def world(
+        out: Path = Path("runs/world"),
+        pretrain_steps: int = WorldRecipe.pretrain_steps,
+        render_steps: int = WorldRecipe.render_steps,
+    ) -> None:
         """Train the bundled checkpoint; call it again to go on after a stop."""
         run(out, WorldRecipe(pretrain_steps=pretrain_steps, render_steps=render_steps))
 

@@ -152,7 +152,8 @@ def grid_pool(
     scaled = []
     with torch.autocast(pictures.device.type, enabled=False):
         blocks = cell_blocks(maps, pictures, spec)
-        for block, weight, mean, axes in zip(blocks, _weights(spec), statistics.means, statistics.axes, strict=False):
+        means, axes_of = statistics.means[: len(blocks)], statistics.axes[: len(blocks)]  # kept adds the whole's
+        for block, weight, mean, axes in zip(blocks, _weights(spec), means, axes_of, strict=True):
             values = ((block - mean) @ axes).flatten(2)  # (B, N, P * E)
             scaled.append(values * (weight / values.shape[-1] ** 0.5))
         whole = torch.cat(scaled, dim=-1)  # (B, N, F before the last map)
