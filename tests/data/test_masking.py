@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlxmert.core.seeds import torch_generator
-from xlxmert.data.masking import bernoulli_mask, mask_words, uniform_mask
+from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, uniform_mask
 
 SPECIALS = (0, 1, 2, 3, 4)
 
@@ -21,6 +21,19 @@ def test_uniform_masking_prefers_no_cell() -> None:
     assert torch.allclose(
         uniform_mask(20_000, 8, torch_generator("cells")).float().mean(0), torch.tensor(4.5 / 8), atol=0.015
     )
+
+
+def test_block_masking_often_hides_a_thing_as_a_whole() -> None:
+    masks = block_mask(20_000, 8, torch_generator("blocks")).view(-1, 8, 8)
+    assert torch.allclose(masks.float().mean((0, 1, 2)), torch.tensor((65 / 128 + 17 / 32 + 5 / 8) / 3), atol=0.01)
+    whole = masks[:, 2:4, 4:6].flatten(1).all(1).float().mean()
+    assert torch.allclose(whole, torch.tensor((0.2 + 17 / 32 + 5 / 8) / 3), atol=0.015)
+    assert bool(masks.flatten(1).any(1).all())
+
+
+def test_block_masking_takes_the_blocks_that_fit_the_grid() -> None:
+    masks = block_mask(500, 6, torch_generator("six"))
+    assert masks.shape == (500, 36) and bool(masks.any(1).all())
 
 
 def test_bernoulli_masking_hides_its_rate() -> None:

@@ -12,7 +12,7 @@ from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.lxmert import TINY, Lxmert
-from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask, answer_loss
+from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask, answer_loss, code_loss, code_weights
 
 COLOURS = ("red", "green", "blue", "black")
 
@@ -122,3 +122,41 @@ def test_questions_keep_their_pictures_where_matching_is_of_captions_only(store:
     asked = batch.answers.sum(1) > 0
     assert bool((batch.matched[asked] == -1).all()) and bool((batch.matched[~asked] == 0).all())
     assert {"match", "answers"} <= task.players()[0].module(batch).keys()
+
+
+def test_words_are_predicted_in_sentences_of_the_asked_kinds_only(store: Store) -> None:
+    task = make_task(store, modalities=(0.0, 1.0, 0.0), word_kinds=("caption",))
+    batches = [task.batch(step, 16) for step in range(20)]
+    first = torch.cat([torch.where(b.word_labels >= 0, b.word_labels, b.words)[:, 1] for b in batches])
+    assert {store.tokenizer.decode([int(word)]) for word in first if word != store.tokenizer.mask} <= {"a"} | {*COLOURS}
+    both = [make_task(store, modalities=(0.0, 1.0, 0.0)).batch(step, 16) for step in range(20)]
+    lengths = {int((b.words > 0).sum(1).max()) for b in both}
+    assert max(lengths) > max(int((b.words > 0).sum(1).max()) for b in batches)
+    with pytest.raises(XlxmertError, match="word_kinds region"):
+        make_task(store, word_kinds=("region",))
+
+
+def test_blocks_of_cells_are_hidden_when_asked(store: Store) -> None:
+    batch = make_task(store, modalities=(1.0, 0.0, 0.0), visual_mask="blocks").batch(0, 64)
+    quads = batch.hidden.view(64, 4, 2, 4, 2).transpose(2, 3).flatten(3).float().mean(-1)  # (B, 4, 4)
+    whole = ((quads == 0) | (quads == 1)).flatten(1).all(1)
+    assert 0.5 < float(whole.float().mean()) < 0.85
+
+
+def test_weighted_codes_are_learned_with_the_chances_of_the_data() -> None:
+    codes = np.array([[0] * 80 + [1] * 15 + [2] * 5])
+    weights = code_weights(codes, 3, 0.5)
+    assert bool((weights.diff() > 0).all()) and torch.isclose(weights[codes].mean(), torch.tensor(1.0))
+    logits = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], max_iter=100)
+    targets = torch.from_numpy(codes[0])
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value, _ = code_loss(logits.expand(100, 3), targets, weights)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    torch.testing.assert_close(logits.detach().softmax(0), torch.tensor([0.8, 0.15, 0.05]), atol=1e-3, rtol=0)
+    assert torch.equal(code_weights(codes, 3, 0.0), torch.ones(3))

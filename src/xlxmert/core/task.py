@@ -14,10 +14,12 @@ from torch import nn
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW's settings for one player."""
+    """The optimiser's settings for one player: AdamW, with Muon for the inner matrices if asked."""
 
     lr: float = 1e-3
-    """Peak learning rate."""
+    """Peak learning rate of AdamW."""
+    muon_lr: float = 0.0
+    """Peak learning rate of Muon (Jordan 2024) for the matrices of a network's repeated layers; 0: AdamW trains them."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay rates of the first and second moment."""
     weight_decay: float = 0.0

@@ -12,6 +12,22 @@ def uniform_mask(rows: int, cells: int, generator: torch.Generator) -> Bool[Tens
     return ranks < counts
 
 
+def block_mask(rows: int, grid: int, generator: torch.Generator) -> Bool[Tensor, "B N"]:
+    """Hide a uniformly drawn number of blocks of each picture, at random places of its ``grid`` x ``grid`` cells.
+
+    A picture's blocks have 1x1, 2x2 or 4x4 cells, with equal chances where the grid can be cut so. Under uniform masking
+    a thing of four cells is hidden as a whole in one picture of five, under this in almost every second one.
+    """
+    sides = [side for side in (1, 2, 4) if grid % side == 0]
+    masks = torch.stack([_whole_blocks(rows, grid, side, generator) for side in sides])  # (sides, B, N)
+    return masks[torch.randint(len(sides), (rows,), generator=generator), torch.arange(rows)]
+
+
+def _whole_blocks(rows: int, grid: int, side: int, generator: torch.Generator) -> Bool[Tensor, "B N"]:
+    blocks = uniform_mask(rows, (grid // side) ** 2, generator).view(rows, grid // side, grid // side)
+    return blocks.repeat_interleave(side, 1).repeat_interleave(side, 2).flatten(1)
+
+
 def bernoulli_mask(rows: int, cells: int, rate: float, generator: torch.Generator) -> Bool[Tensor, "B N"]:
     """Hide each cell with probability ``rate`` (LXMERT, section 3.1.2)."""
     return torch.rand(rows, cells, generator=generator) < rate

@@ -62,17 +62,23 @@ class CentroidHead(nn.Module):
 
 
 class CodeHead(nn.Module):
-    """Scores of all codes with free output weights."""
+    """Scores of all codes with free output weights, plus, with ``feature_width``, dot products with the centroids.
 
-    def __init__(self, width: int, codes: int):
-        """Build for a codebook."""
+    What is learned of one code then serves all that look like it; the free weights tell them apart.
+    """
+
+    def __init__(self, width: int, codes: int, feature_width: int = 0):
+        """Build for a codebook; its centroids are handed in at each call."""
         super().__init__()
         self.transform = Transform(width)
         self.linear = nn.Linear(width, codes)
+        self.feature = nn.Linear(width, feature_width) if feature_width else None
 
-    def forward(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any K"]:
+    def forward(self, x: Float[Tensor, "*any D"], centroids: Float[Tensor, "K F"]) -> Float[Tensor, "*any K"]:
         """Code logits."""
-        return self.linear(self.transform(x))  # type: ignore[no-any-return]
+        x = self.transform(x)
+        free: Tensor = self.linear(x)  # (*any, K)
+        return free if self.feature is None else free + F.linear(self.feature(x), centroids)
 
 
 class AnswerHead(nn.Module):

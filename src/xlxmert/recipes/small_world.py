@@ -28,7 +28,7 @@ SMALL = WorldRecipe(
     cut=SMALL_CUT,
     codes=768,
     vocabulary_pictures=1200,
-    model=dataclasses.replace(WORLD_MODEL, width=192, heads=3, feed_forward=768, cross_layers=3),
+    model=dataclasses.replace(WORLD_MODEL, cross_layers=3),
     pretrain_steps=1100,
     render_steps=350,
     splits=("test",),

@@ -20,7 +20,7 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import numpy_generator, torch_generator
 from xlxmert.core.task import OptimConfig, Player
 from xlxmert.data.batch import Batch
-from xlxmert.data.masking import bernoulli_mask, mask_words, uniform_mask
+from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, uniform_mask
 from xlxmert.data.store import KINDS, Store
 from xlxmert.models.lxmert import Lxmert
 
@@ -34,8 +34,9 @@ class PretrainConfig:
 
     modalities: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Relative chances of masking the picture, the words, or nothing."""
-    visual_mask: Literal["uniform", "bernoulli"] = "uniform"
-    """How cells are hidden: a uniformly drawn share (X-LXMERT) or each with its own chance (LXMERT)."""
+    visual_mask: Literal["uniform", "bernoulli", "blocks"] = "uniform"
+    """How cells are hidden: a uniformly drawn share (X-LXMERT), each with its own chance (LXMERT), or a drawn share of
+    whole blocks of 2x2 or 4x4 cells, so that a thing is often hidden as a whole and only the words tell of it."""
     visual_rate: float = 0.15
     """The chance of Bernoulli masking."""
     word_mask: Literal["bernoulli", "uniform"] = "bernoulli"
@@ -48,6 +49,11 @@ class PretrainConfig:
     match_kinds: tuple[str, ...] = ("caption", "question", "region")
     """Kinds of sentences that are ever replaced, and of which matching is asked. A question seldom tells its picture
     from another: without it here, every question keeps its picture and is answered."""
+    code_balance: float = 0.0
+    """Cells weigh in the code loss by their code's frequency to minus this power: plain areas share few codes and hold
+    most cells, things share many. The predicted chances stay those of the data (`code_loss`)."""
+    word_kinds: tuple[str, ...] = ("caption", "question", "region")
+    """Kinds of sentences whose words are predicted; questions among them teach the model to write questions."""
     code_kinds: tuple[str, ...] = ("caption",)
     """Kinds of sentences from which codes are predicted."""
     questions: float = 0.5
@@ -57,7 +63,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("visual_rate", "word_rate", "mismatched", "questions"):
+        for name in ("visual_rate", "word_rate", "mismatched", "questions", "code_balance"):
             if not 0 <= getattr(self, name) <= 1:
                 found = getattr(self, name)
                 raise XlxmertError(f"{name} must be between 0 and 1 (found {found} in the pre-training config)")
@@ -79,16 +85,25 @@ class PretrainTask:
         self.model, self.store, self.config, self.seed = model, store, config, seed
         self._check()
         self._captions = store.of_kind(*config.code_kinds)
-        self._plain = store.of_kind("caption", "region")
-        self._questions = store.of_kind("question")
-        if not len(self._captions) or not len(self._plain):
-            kinds = ", ".join(config.code_kinds)
-            raise XlxmertError(
-                f"expected sentences of the kinds {kinds} in {store.folder}, found none: prepare captions"
-            )
+        self._pools = {"words": self._pool(config.word_kinds), "none": self._pool(KINDS)}
+        for name, kinds, found in (
+            ("code_kinds", config.code_kinds, self._captions),
+            ("word_kinds", config.word_kinds, np.concatenate(self._pools["words"])),
+        ):
+            if not len(found):
+                raise XlxmertError(
+                    f"expected sentences of the {name} {', '.join(kinds)} in {store.folder}, found none: "
+                    "prepare captions, or change the setting"
+                )
         tokenizer = store.tokenizer
         self._specials = (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end, tokenizer.mask)
-        self._player = Player("model", PretrainTurn(model), config.optim, trains=model, ema=True)
+        turn = PretrainTurn(model, code_weights(store.codes, int(store.facts["codes"]), config.code_balance))
+        self._player = Player("model", turn, config.optim, trains=model, ema=True)
+
+    def _pool(self, kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the questions, and of the other sentences, of these kinds."""
+        asked = [kind for kind in kinds if kind == "question"]
+        return self.store.of_kind(*asked), self.store.of_kind(*(kind for kind in kinds if kind != "question"))
 
     def _check(self) -> None:
         """Complain about a store that was not made for this model."""
@@ -135,15 +150,18 @@ class PretrainTask:
         """Indices of the sentences of a batch."""
         if modality == "picture":
             return rng.choice(self._captions, size)
-        if not len(self._questions):
-            return rng.choice(self._plain, size)
-        questions = rng.choice(self._questions, size)
-        return np.where(rng.random(size) < self.config.questions, questions, rng.choice(self._plain, size))
+        questions, plain = self._pools[modality]
+        if not len(questions) or not len(plain):
+            return rng.choice(questions if len(questions) else plain, size)
+        some = rng.choice(questions, size)
+        return np.where(rng.random(size) < self.config.questions, some, rng.choice(plain, size))
 
     def _hide(self, size: int, generator: torch.Generator) -> Tensor:
         cells = self.store.codes.shape[1]
         if self.config.visual_mask == "uniform":
             return uniform_mask(size, cells, generator)
+        if self.config.visual_mask == "blocks":
+            return block_mask(size, self.model.config.grid, generator)
         return bernoulli_mask(size, cells, self.config.visual_rate, generator)
 
     def _word_rate(self, size: int, generator: torch.Generator) -> float | Float[Tensor, "B 1"]:
@@ -171,10 +189,11 @@ class PretrainTask:
 class PretrainTurn(nn.Module):
     """The losses of a batch: whichever its labels ask for, heads run only where they do."""
 
-    def __init__(self, model: Lxmert) -> None:
-        """Take the model."""
+    def __init__(self, model: Lxmert, weights: Float[Tensor, " K"]) -> None:
+        """Take the model and the weights of the codes."""
         super().__init__()
         self.model = model
+        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """``loss`` is the sum of the others; accuracies are in [0, 1]."""
@@ -184,7 +203,7 @@ class PretrainTurn(nn.Module):
         masked, asked = batch.word_labels >= 0, batch.matched >= 0
         if bool(batch.hidden.any()):
             logits = self.model.code_logits(output.vision[batch.hidden])  # (hidden cells, K)
-            terms["codes"], scores["codes_right"] = _classify(logits, batch.codes[batch.hidden])
+            terms["codes"], scores["codes_right"] = code_loss(logits, batch.codes[batch.hidden], self.weights)
         if bool(masked.any()):
             logits = self.model.word_logits(output.language[masked])  # (masked words, V)
             terms["words"], scores["words_right"] = _classify(logits, batch.word_labels[masked])
@@ -202,6 +221,26 @@ def _classify(logits: Float[Tensor, "M C"], labels: Int[Tensor, " M"]) -> tuple[
     """Mean cross-entropy and accuracy."""
     logits = logits.float()
     return F.cross_entropy(logits, labels), (logits.argmax(-1) == labels).float().mean()
+
+
+def code_weights(codes: np.ndarray, size: int, balance: float) -> Float[Tensor, " K"]:
+    """Each code's weight, its frequency in ``codes`` to minus ``balance``; the mean over all cells is 1."""
+    counts = torch.from_numpy(np.bincount(codes.ravel(), minlength=size)).float()
+    weights = (counts + 1).pow(-balance)
+    return weights * counts.sum() / (weights * counts).sum()
+
+
+def code_loss(
+    logits: Float[Tensor, "M K"], codes: Int[Tensor, " M"], weights: Float[Tensor, " K"]
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy over codes, each cell with its code's weight, and the plain accuracy.
+
+    Weights alone would make heavy codes look too likely, by just their weight. Scores are therefore raised by the logarithm
+    of the weights inside the loss (and only there), so that the best scores are those of the data's own chances.
+    """
+    logits = logits.float()
+    loss = F.cross_entropy(logits + weights.log(), codes, weight=weights)
+    return loss, (logits.argmax(-1) == codes).float().mean()
 
 
 def answer_loss(logits: Float[Tensor, "M A"], targets: Float[Tensor, "M A"]) -> tuple[Tensor, Tensor]:

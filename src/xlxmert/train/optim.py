@@ -1,7 +1,7 @@
-"""The optimiser of a player and its learning rate: AdamW that spares biases and norms, warm-up and decay by step."""
+"""The optimisers of a player and their learning rates: AdamW that spares biases and norms, Muon, and the schedule."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,20 +49,59 @@ def undecayed(module: nn.Module) -> set[str]:
     }
 
 
-def make_optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) over the trained parameters of ``module``, fused where the device allows."""
+def inner_matrices(module: nn.Module) -> set[str]:
+    """Names of the weights of the linear maps inside repeated layers (`torch.nn.ModuleList`): what Muon is made for."""
+    lists = [prefix for prefix, child in module.named_modules() if isinstance(child, nn.ModuleList)]
+    return {
+        f"{prefix}.weight"
+        for prefix, child in module.named_modules()
+        if isinstance(child, nn.Linear) and any(prefix.startswith(f"{name}.") for name in lists)
+    }
+
+
+def make_optimizers(module: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
+    """AdamW (Loshchilov and Hutter 2019) over the trained parameters of ``module``, fused where the device allows.
+
+    With ``muon_lr``, Muon trains the inner matrices: it makes the singular values of each step alike, so that rare
+    directions are learned as fast as common ones.
+
+    Raises:
+        XlxmertError: this torch has no Muon.
+    """
     parameters, spared = trained_parameters(module), undecayed(module)
+    inner = inner_matrices(module) & set(parameters) if config.muon_lr else set()
+    optimizers: list[torch.optim.Optimizer] = []
+    if inner:
+        if not hasattr(torch.optim, "Muon"):
+            raise XlxmertError(
+                f"muon_lr needs torch 2.9 or newer (found {torch.__version__}): update torch, or set muon_lr to 0"
+            )
+        matrices = [p for name, p in parameters.items() if name in inner]
+        optimizers.append(torch.optim.Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay))
     groups = [
-        {"params": [p for name, p in parameters.items() if name not in spared], "weight_decay": config.weight_decay},
+        {
+            "params": [p for name, p in parameters.items() if name not in spared | inner],
+            "weight_decay": config.weight_decay,
+        },
         {"params": [p for name, p in parameters.items() if name in spared], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=config.lr,
-        betas=config.betas,
-        eps=config.eps,
-        fused=all(p.device.type in ("cpu", "cuda") for p in parameters.values()) or None,
+    optimizers.append(
+        torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=config.lr,
+            betas=config.betas,
+            eps=config.eps,
+            fused=all(p.device.type in ("cpu", "cuda") for p in parameters.values()) or None,
+        )
     )
+    return optimizers
+
+
+def set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], share: float) -> None:
+    """Give every optimiser this share of its peak rate."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = optimizer.defaults["lr"] * share
 
 
 def clip_gradients(gradients: list[Tensor], limit: float) -> Tensor:
@@ -73,30 +112,35 @@ def clip_gradients(gradients: list[Tensor], limit: float) -> Tensor:
     return norm
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
-    """The optimiser's state as tensors named ``<parameter>:<moment>``."""
+def optimizer_tensors(optimizers: Sequence[torch.optim.Optimizer], module: nn.Module) -> dict[str, Tensor]:
+    """The optimisers' state as tensors named ``<parameter>:<moment>``."""
     return {
         f"{name}:{key}": value
         for name, parameter in trained_parameters(module).items()
+        for optimizer in optimizers
         for key, value in optimizer.state.get(parameter, {}).items()
     }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizers(
+    optimizers: Sequence[torch.optim.Optimizer], module: nn.Module, tensors: Mapping[str, Tensor]
+) -> None:
     """Put back what ``optimizer_tensors`` gave, with each moment laid out in memory as its parameter is.
 
     Raises:
         XlxmertError: a tensor belongs to no parameter, or has another shape.
     """
     parameters = trained_parameters(module)
+    owners = {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     for key, tensor in tensors.items():
         name, _, moment = key.rpartition(":")
         parameter = parameters.get(name)
         if parameter is None or tensor.shape not in (parameter.shape, torch.Size()):
             found = "no such parameter" if parameter is None else f"a parameter of shape {tuple(parameter.shape)}"
             raise XlxmertError(f"expected a parameter for the optimiser's {key} {tuple(tensor.shape)}, found {found}")
+        optimizer = owners[parameter]
         if tensor.ndim == 0 and moment == "step":
-            state = tensor.to(parameter.device if optimizer.defaults["fused"] else "cpu")
+            state = tensor.to(parameter.device if optimizer.defaults.get("fused") else "cpu")
         else:
             state = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
         optimizer.state[parameter][moment] = state

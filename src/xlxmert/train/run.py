@@ -22,7 +22,7 @@ from xlxmert.train.config import TrainConfig, differences, fingerprint
 from xlxmert.train.feed import Feed
 from xlxmert.train.logging import Curve, Progress, Readings, Window
 from xlxmert.train.machine import make_accelerator, seed_step
-from xlxmert.train.optim import learning_rate_share, optimizer_tensors, restore_optimizer
+from xlxmert.train.optim import learning_rate_share, optimizer_tensors, restore_optimizers
 from xlxmert.train.seat import Seat
 
 
@@ -160,8 +160,8 @@ class Run:
             name = seat.player.name
             if seat.average is not None:
                 checkpoint.load_module(folder / f"{name}.ema.safetensors", seat.average.module)
-            tensors, _ = read_tensors(folder / f"{name}.adamw.safetensors")
-            restore_optimizer(seat.adamw, seat.player.trains, tensors)
+            tensors, _ = read_tensors(folder / f"{name}.moments.safetensors")
+            restore_optimizers(seat.optimizers, seat.player.trains, tensors)
         if state["scaler"] and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step = self.saved_step = int(state["step"])
@@ -171,7 +171,7 @@ class Run:
         tensors: dict[str, Mapping[str, Tensor]] = {name: module.state_dict() for name, module in self.modules.items()}
         for seat in self.seats:
             name = seat.player.name
-            tensors[f"{name}.adamw"] = optimizer_tensors(seat.adamw, seat.player.trains)
+            tensors[f"{name}.moments"] = optimizer_tensors(seat.optimizers, seat.player.trains)
             if seat.average is not None:
                 tensors[f"{name}.ema"] = seat.average.module.state_dict()
         return tensors

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import Player
 from xlxmert.train.ema import Average, warmed_decay
-from xlxmert.train.optim import clip_gradients, make_optimizer
+from xlxmert.train.optim import clip_gradients, make_optimizers, set_learning_rates
 
 
 class Seat:
@@ -28,9 +28,10 @@ class Seat:
         mine = {id(weight) for weight in self.weights}
         self.others = [w for w in player.module.parameters() if w.requires_grad and id(w) not in mine]
         self.average = Average(player.trains) if player.ema and ema > 0 else None
-        self.adamw = make_optimizer(player.trains, player.optim)
+        self.optimizers = make_optimizers(player.trains, player.optim)
         # accelerate's wrapper serves fp16's loss scaler; without one it only adds a third of a millisecond per step
-        self.scaled = accelerator.prepare_optimizer(self.adamw) if accelerator.scaler is not None else None
+        scales = accelerator.scaler is not None
+        self.scaled = [accelerator.prepare_optimizer(one) for one in self.optimizers] if scales else []
         self.module: nn.Module = player.module
         if accelerator.num_processes > 1:
             self.freeze_others(True)
@@ -39,16 +40,16 @@ class Seat:
 
     def play(self, batches: list[Any], share: float, step: int) -> dict[str, Tensor]:
         """One optimisation step (``step`` counts from 1) at ``share`` of the peak rate: scalars by player/name."""
-        for group in self.adamw.param_groups:
-            group["lr"] = self.player.optim.lr * share
+        set_learning_rates(self.optimizers, share)
         self.clear()
         self.freeze_others(True)
         scalars = self._gradients(batches)
         self.freeze_others(False)
-        if self.scaled is not None:
+        if self.scaled:
             self.accelerator.unscale_gradients(self.scaled)
         norm = clip_gradients([w.grad for w in self.weights if w.grad is not None], self.player.optim.clip)
-        (self.scaled or self.adamw).step()
+        for optimizer in self.scaled or self.optimizers:
+            optimizer.step()
         if self.average is not None:
             self.average.update(warmed_decay(self.ema, step))
         return {**scalars, f"{self.player.name}/norm": norm}

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from xlxmert.core.errors import XlxmertError
 
-CodeHeadKind = Literal["centroids", "learned"]
+CodeHeadKind = Literal["centroids", "learned", "both"]
 CodeInputKind = Literal["centroids", "learned", "both"]
 GridPositionKind = Literal["box", "learned"]
 MaskStartKind = Literal["zeros", "normal"]
@@ -56,7 +56,7 @@ class LxmertConfig:
     grid: int = 8
     """Cells per side of the grid: N is grid x grid when no boxes are given."""
     code_head: CodeHeadKind = "centroids"
-    """Output weights of the code head: the frozen centroids (paper) or learned ones."""
+    """Output weights of the code head: the frozen centroids (paper), learned ones, or the sum of both scores."""
     code_input: CodeInputKind = "centroids"
     """How a picture's codes enter: as centroid features (paper), through a learned table, or as the sum of both."""
     grid_position: GridPositionKind = "box"

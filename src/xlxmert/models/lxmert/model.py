@@ -135,10 +135,8 @@ class Lxmert(nn.Module):
             XlxmertError: the model has no codes.
         """
         centroids = self._need_centroids()
-        if isinstance(self.code_head, CentroidHead):
-            return self.code_head(vision, centroids)  # type: ignore[no-any-return]
         assert self.code_head is not None
-        return self.code_head(vision)  # type: ignore[no-any-return]
+        return self.code_head(vision, centroids)  # type: ignore[no-any-return]
 
     def predicted_features(self, vision: Float[Tensor, "*any D"]) -> Float[Tensor, "*any F"]:
         """The visual features that the centroid head predicts at the given cells.
@@ -224,6 +222,6 @@ def _visual_embeddings(config: LxmertConfig) -> VisualEmbeddings:
 def _code_head(config: LxmertConfig) -> CentroidHead | CodeHead | None:
     if not config.codes:
         return None
-    if config.code_head == "learned":
-        return CodeHead(config.width, config.codes)
+    if config.code_head != "centroids":
+        return CodeHead(config.width, config.codes, config.feature_width if config.code_head == "both" else 0)
     return CentroidHead(config.width, config.feature_width, config.codes)
