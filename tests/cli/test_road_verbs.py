@@ -1,5 +1,6 @@
 """The verbs world, codebook and prepare: a tiny walk to a store, and every wrong input as one clear line."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ from xlxmert.data.world.questions import make_questions
 from xlxmert.data.world.scene import make_scene
 from xlxmert.data.world.write import write_world
 from xlxmert.recipes.codebook import CodebookRecipe, fit_codebook, parse_depths
-from xlxmert.recipes.prepare import frequent_answers
+from xlxmert.recipes.prepare import PrepareRecipe, frequent_answers
 from xlxmert.recipes.sources import Line
 from xlxmert.vision.codebook import Codebook
 from xlxmert.vision.regions import Depth, FeatureSpec
@@ -59,7 +60,10 @@ def options(road: Path, out: Path, split: str = "train", **changes: Any) -> prep
         "vqa": (vqa,),
         "device": "cpu",
     }
-    return prepare.Options(**given | changes)
+    names = {field.name for field in dataclasses.fields(PrepareRecipe)}
+    recipe = PrepareRecipe(**{name: value for name, value in changes.items() if name in names})
+    rest = {name: value for name, value in changes.items() if name not in names}
+    return prepare.Options(**given | rest, recipe=recipe)
 
 
 def genome(road: Path, name: str) -> tuple[tuple[Path, Path], ...]:
@@ -73,14 +77,17 @@ def test_help_says_what_every_option_is_for(verb: Any, capsys: pytest.CaptureFix
         tyro.cli(verb.Options, args=["--help"])
     printed = capsys.readouterr().out
     assert ended.value.code == 0
-    for name, field in verb.Options.__dataclass_fields__.items():
-        assert f"--{name.replace('_', '-')}" in printed, field
+    names = {field.name for field in dataclasses.fields(verb.Options)}
+    if "recipe" in names:
+        names = names - {"recipe"} | {field.name for field in dataclasses.fields(PrepareRecipe)}
+    for name in names:
+        assert f"--{name.replace('_', '-')}" in printed, name
 
 
 def test_options_are_read_from_the_command_line() -> None:
     line = "--images i --codebook c --out o --captions a.json b.json --vqa q.json n.json q2.json n2.json --least 9"
     read = tyro.cli(prepare.Options, args=line.split())
-    assert read.captions == (Path("a.json"), Path("b.json")) and read.least == 9
+    assert read.captions == (Path("a.json"), Path("b.json")) and read.recipe.least == 9
     assert read.vqa == ((Path("q.json"), Path("n.json")), (Path("q2.json"), Path("n2.json")))
     line = "--images i --out o --depths 8:2 16:1:0.5"
     assert tyro.cli(codebook.Options, args=line.split()).depths == ("8:2", "16:1:0.5")

@@ -6,7 +6,7 @@ from toy_networks import ToyWriter
 
 from xlxmert.core.errors import UsageError
 from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, last
-from xlxmert.sampling.words import WordIds, as_network, best_length, blank, pseudo_log_likelihood, write
+from xlxmert.sampling.words import WordIds, as_network, blank, draft_likelihood, pseudo_log_likelihood, write
 
 IDS = WordIds(start=1, end=2, mask=3, pad=0, never=(4,))
 SAMPLERS = [
@@ -84,23 +84,15 @@ def test_the_network_is_left_as_it_was():
     assert torch.equal(writer.pairs, kept)
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_the_best_length_is_the_likeliest_of_those_tried(exact):
-    writer, prefixes, seeds, lengths = ToyWriter(), PREFIXES, [1, 2, 3], [4, 6, 8]
-    best = best_length(writer, prefixes, lengths, Raster(), seeds, IDS, exact=exact)
-    assert set(best.lengths) <= set(lengths)
-    each = [best_length(writer, prefixes, [length], Raster(), seeds, IDS, exact=exact) for length in lengths]
-    assert best.score.tolist() == pytest.approx(torch.stack([one.score for one in each]).amax(dim=0).tolist())
-    for place, length in enumerate(best.lengths):
-        chosen = each[lengths.index(length)]
-        assert torch.equal(best.words[place, : length + 2], chosen.words[place])
-        assert best.words[place, length + 2 :].tolist() == [0] * (best.words.shape[1] - length - 2)
-    if exact:
-        assert best.score.tolist() == pytest.approx(pseudo_log_likelihood(writer, best.words, IDS).tolist(), abs=1e-5)
+def test_a_draft_is_judged_by_the_probabilities_met_while_writing():
+    writer, lengths = ToyWriter(), [4, 6, 8]
+    steps = list(write(writer, PREFIXES, lengths, Raster(), [1, 2, 3], IDS))
+    _, unknown = blank(PREFIXES, lengths, IDS)
+    met = [[step.confidence[row][step.changed[row]].log().sum() for step in steps] for row in range(3)]
+    expected = [float(sum(logs) / unknown[row].sum()) for row, logs in enumerate(met)]
+    assert draft_likelihood(steps[-1], unknown).tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_length_without_room_is_refused():
     with pytest.raises(UsageError, match="more than the prefix's 2 words"):
         write(ToyWriter(), [[10, 11]], [2], Raster(), [1], IDS)
-    with pytest.raises(UsageError, match="at least one length"):
-        best_length(ToyWriter(), [[10]], [], Raster(), [1], IDS)

@@ -1,8 +1,10 @@
 """``xlxmert prepare``: pictures and annotations to a store of visual tokens and sentences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from tyro.conf import OmitArgPrefixes
 
 from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
@@ -31,20 +33,8 @@ class Options:
     """Visual Genome's image_data.json and region_descriptions.json, in pairs."""
     genome_questions: tuple[tuple[Path, Path], ...] = ()
     """Visual Genome's image_data.json and question_answers.json, in pairs."""
-    tokenizer: str = "train"
-    """Learn the words from these sentences (train), or a tokenizer.json, a store's folder or BERT's vocab.txt."""
-    words: int = 30_000
-    """Most pieces of a tokenizer that is trained."""
-    answers: str = "all"
-    """Keep all answers that are given here (all), or an answers.json or LXMERT's published table."""
-    least: int = 1
-    """With --answers all: leave out answers that fewer questions than this have."""
-    size: int = 256
-    """Side in pixels to which pictures are brought."""
-    crop: bool = False
-    """Keep the centre square of a picture instead of squashing it."""
-    workers: int = 2
-    """Threads that decode pictures."""
+    recipe: OmitArgPrefixes[PrepareRecipe] = field(default_factory=PrepareRecipe)
+    """How sentences and pictures are turned into numbers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the backbone runs."""
     overwrite: bool = False
@@ -58,18 +48,9 @@ def run(options: Options) -> int:
     sources = Sources(
         options.images, options.captions, options.vqa, options.gqa, options.regions, options.genome_questions
     )
-    recipe = PrepareRecipe(
-        options.tokenizer,
-        options.words,
-        options.answers,
-        options.least,
-        options.size,
-        options.crop,
-        options.workers,
-    )
     device = pick_device(options.device)
     with progress_bar("encoding pictures") as progress:
-        prepared = prepare(options.out, sources, options.codebook, recipe, device, options.overwrite, progress)
+        prepared = prepare(options.out, sources, options.codebook, options.recipe, device, options.overwrite, progress)
     print_unreadable(prepared.unreadable)
     if options.json:
         unreadable = {"unreadable_files": [str(path) for path in prepared.unreadable]}

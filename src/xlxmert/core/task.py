@@ -19,7 +19,7 @@ class OptimConfig:
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     muon_lr: float = 0.0
-    """Peak learning rate of Muon (Jordan 2024) for the matrices of a network's repeated layers; 0: AdamW trains them."""
+    """Peak learning rate of Muon (Jordan 2024) for the matrices of a network's repeated layers; 0: AdamW has them."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay rates of the first and second moment."""
     weight_decay: float = 0.0

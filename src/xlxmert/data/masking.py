@@ -15,8 +15,8 @@ def uniform_mask(rows: int, cells: int, generator: torch.Generator) -> Bool[Tens
 def block_mask(rows: int, grid: int, generator: torch.Generator) -> Bool[Tensor, "B N"]:
     """Hide a uniformly drawn number of blocks of each picture, at random places of its ``grid`` x ``grid`` cells.
 
-    A picture's blocks have 1x1, 2x2 or 4x4 cells, with equal chances where the grid can be cut so. Under uniform masking
-    a thing of four cells is hidden as a whole in one picture of five, under this in almost every second one.
+    A picture's blocks have 1x1, 2x2 or 4x4 cells, with equal chances where the grid can be cut so. Under uniform
+    masking a thing of four cells is hidden as a whole in one picture of five, under this in almost every second one.
     """
     sides = [side for side in (1, 2, 4) if grid % side == 0]
     masks = torch.stack([_whole_blocks(rows, grid, side, generator) for side in sides])  # (sides, B, N)

@@ -30,13 +30,13 @@ class PrepareRecipe:
     """How sentences and pictures are turned into numbers."""
 
     tokenizer: str = "train"
-    """``train`` learns the words from these sentences; else a ``tokenizer.json``, a store or BERT's ``vocab.txt``."""
+    """Learn the words from these sentences (train), or a tokenizer.json, a store's folder or BERT's vocab.txt."""
     words: int = 30_000
     """Most pieces of a tokenizer that is trained."""
     answers: str = "all"
-    """``all`` answers that are given here; else an ``answers.json`` or LXMERT's published table."""
+    """Keep all answers that are given here (all), or an answers.json or LXMERT's published table."""
     least: int = 1
-    """With ``all``: leave out answers that fewer questions than this have."""
+    """With --answers all: leave out answers that fewer questions than this have."""
     size: int = 256
     """Side in pixels to which pictures are brought."""
     crop: bool = False

@@ -1,8 +1,7 @@
 """Words from a masked language model: a sentence of a given length is painted like a picture, by the same samplers.
 
 ``Raster`` writes from left to right, ``RandomOrder`` is the paper's Gibbs sampling, ``MaskPredict`` writes all words at
-once. A masked model must know the length in advance, so ``best_length`` tries several and keeps the sentence that the
-model finds likeliest.
+once. A masked model must know the length in advance: write several lengths, and keep what the model finds likeliest.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ import torch
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import UsageError
-from xlxmert.sampling.paint import last, paint
+from xlxmert.sampling.paint import paint
 from xlxmert.sampling.steps import Network, Sampler, Step, look
 
 WordNetwork = Callable[[Int[Tensor, "B T"]], Float[Tensor, "B T V"]]
@@ -37,18 +36,6 @@ class WordIds:
     def banned(self) -> list[int]:
         """All ids that no sentence may hold between its ends."""
         return [self.start, self.end, self.mask, self.pad, *self.never]
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """Finished sentences and how likely the model finds them."""
-
-    words: Int[Tensor, "B T"]
-    """``[CLS] w … [SEP] pad …``."""
-    score: Float[Tensor, " B"]
-    """Mean log-probability per word (nats, at most 0)."""
-    lengths: tuple[int, ...]
-    """Words between [CLS] and [SEP]."""
 
 
 def blank(
@@ -125,50 +112,14 @@ def pseudo_log_likelihood(network: WordNetwork, words: Int[Tensor, "B T"], ids: 
     return total / inner.sum(dim=1).clamp(min=1)
 
 
-def best_length(
-    network: WordNetwork,
-    prefixes: Sequence[Sequence[int]],
-    lengths: Sequence[int],
-    sampler: Sampler,
-    seeds: Sequence[int],
-    ids: WordIds,
-    exact: bool = True,
-    device: torch.device | str = "cpu",
-) -> Sentences:
-    """Write a sentence of each of the ``lengths`` and keep, for each sample, the one the model finds likeliest.
+def draft_likelihood(step: Step, unknown: Bool[Tensor, "B T"]) -> Float[Tensor, " B"]:
+    """The mean logarithm of the probabilities met while writing: free, but early words were judged by fewer neighbours.
 
-    ``exact`` ranks by ``pseudo_log_likelihood``, one more forward pass per word; otherwise by the mean logarithm of the
-    probabilities met while writing, which is free but judges early words by fewer neighbours than late ones.
+    Good enough to choose which drafts are worth a `pseudo_log_likelihood`.
 
-    Raises:
-        UsageError: no length is given, or one leaves no room after a prefix.
+    Args:
+        step: the last step of `write`.
+        unknown: True at the words that were written.
     """
-    if not lengths:
-        raise UsageError("expected at least one length to try, found none: try range(6, 15)")
-    drafts = [_draft(network, prefixes, length, sampler, seeds, ids, exact, device) for length in lengths]
-    scores = torch.stack([score for _, score in drafts])  # (lengths, B)
-    best = scores.argmax(dim=0).tolist()
-    kept = [lengths[choice] for choice in best]
-    words = torch.full((len(prefixes), max(kept) + 2), ids.pad, dtype=torch.long, device=device)
-    for sample, (choice, length) in enumerate(zip(best, kept, strict=True)):
-        words[sample, : length + 2] = drafts[choice][0][sample]
-    return Sentences(words, scores.amax(dim=0), tuple(kept))
-
-
-def _draft(
-    network: WordNetwork,
-    prefixes: Sequence[Sequence[int]],
-    length: int,
-    sampler: Sampler,
-    seeds: Sequence[int],
-    ids: WordIds,
-    exact: bool,
-    device: torch.device | str,
-) -> tuple[Int[Tensor, "B T"], Float[Tensor, " B"]]:
-    """Sentences of one length and their scores."""
-    step = last(write(network, prefixes, [length] * len(prefixes), sampler, seeds, ids, device))
-    if exact:
-        return step.codes, pseudo_log_likelihood(network, step.codes, ids)
-    _, unknown = blank(prefixes, [length] * len(prefixes), ids, device)
     log_p = step.confidence.clamp(min=1e-30).log().masked_fill(~unknown, 0)
-    return step.codes, log_p.sum(dim=1) / unknown.sum(dim=1)
+    return log_p.sum(dim=1) / unknown.sum(dim=1).clamp(min=1)

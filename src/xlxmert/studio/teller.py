@@ -10,7 +10,7 @@ from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.answers import AnswerTable
 from xlxmert.models.outputs import LxmertOutput
 from xlxmert.sampling import Raster, Sampler, last
-from xlxmert.sampling.words import WordIds, pseudo_log_likelihood, write
+from xlxmert.sampling.words import WordIds, blank, draft_likelihood, pseudo_log_likelihood, write
 from xlxmert.studio.networks import WritingNetwork
 from xlxmert.studio.results import Answer, Caption
 from xlxmert.studio.sentences import read_sentences
@@ -21,6 +21,8 @@ LENGTHS = (4, 14)
 """The shortest and longest caption tried, in tokens, unless the checkpoint's fact ``caption_words`` says otherwise."""
 CANDIDATES = 48
 """Sentences that are written together."""
+FINALS = 6
+"""Drafts per wanted caption that are scored exactly."""
 PAIRS = 64
 """Pairs of sentence and picture that are crossed together."""
 
@@ -62,8 +64,9 @@ class Teller:
     ) -> Iterator[list[Caption]]:
         """The ``count`` likeliest of the sentences written for each picture, best first.
 
-        1. For each picture, each length and each of ``count`` seeds, write a sentence.
-        2. Score it by its pseudo-log-likelihood, one masked token at a time.
+        1. For each picture, each length and each of ``count`` seeds, write a draft.
+        2. Of the drafts that were surest while being written, score each by its pseudo-log-likelihood, one masked token
+           at a time.
         3. Keep the different ones of highest score.
 
         Raises:
@@ -78,13 +81,18 @@ class Teller:
             vision = self.bundle.model.encode_picture(chunk).repeat_interleave(len(drafts), 0)  # (B * drafts, N, D)
             network = WritingNetwork(self.bundle.model, vision)
             lengths, seeds = (list(values) * len(chunk) for values in zip(*drafts, strict=True))
-            steps = write(network, [start] * len(lengths), lengths, sampler, seeds, self._ids, self.device)
-            words = last(steps).codes  # (B * drafts, T)
-            scores = pseudo_log_likelihood(network, words, self._ids)  # (B * drafts)
-            texts = [self.bundle.tokenizer.decode(row) for row in words.cpu()]
-            found = list(zip(texts, scores.tolist(), strict=True))
-            for picture in range(len(chunk)):
-                yield best_captions(found[picture * len(drafts) : (picture + 1) * len(drafts)], count)
+            starts = [start] * len(lengths)
+            draft = last(write(network, starts, lengths, sampler, seeds, self._ids, self.device))  # (B * drafts, T)
+            written = blank(starts, lengths, self._ids, self.device)[1]  # (B * drafts, T)
+            sure = draft_likelihood(draft, written).view(len(chunk), -1)  # (B, drafts)
+            finals = sure.topk(min(len(drafts), FINALS * count), dim=1).indices  # (B, finals)
+            rows = finals + len(drafts) * torch.arange(len(chunk), device=finals.device)[:, None]
+            words = draft.codes[rows.flatten()]  # (B * finals, T)
+            judge = WritingNetwork(self.bundle.model, vision[rows.flatten()])
+            scores = pseudo_log_likelihood(judge, words, self._ids).tolist()
+            found = list(zip(map(self.bundle.tokenizer.decode, words.cpu()), scores, strict=True))
+            for first in range(0, len(found), finals.shape[1]):
+                yield best_captions(found[first : first + finals.shape[1]], count)
 
     @torch.inference_mode()
     def answer(self, codes: Int[Tensor, "B N"], questions: Sequence[str], top: int) -> list[list[list[Answer]]]:

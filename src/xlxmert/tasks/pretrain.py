@@ -235,8 +235,8 @@ def code_loss(
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy over codes, each cell with its code's weight, and the plain accuracy.
 
-    Weights alone would make heavy codes look too likely, by just their weight. Scores are therefore raised by the logarithm
-    of the weights inside the loss (and only there), so that the best scores are those of the data's own chances.
+    Weights alone would make heavy codes look too likely, by just their weight. Scores are therefore raised by the
+    logarithm of the weights inside the loss (and only there): the best scores are then the data's own chances.
     """
     logits = logits.float()
     loss = F.cross_entropy(logits + weights.log(), codes, weight=weights)

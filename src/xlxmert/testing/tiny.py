@@ -63,6 +63,6 @@ def tiny_bundle(seed: int = 0) -> Bundle:
             if weight.dim() > 1:
                 torch.nn.init.normal_(weight, std=0.2)
     model.load_centroids(vocabulary.codebook.centroids)
-    facts = {"seed": seed, "caption_words": [3, 6], "scores": {"paint": {"facts right": 0.5}}}
+    facts = {"seed": seed, "caption_words": [3, 6], "scores": {"test": {"facts right in painted pictures": 0.5}}}
     card = "# A tiny model\n\nRandom weights, for tests.\n"
     return Bundle(model, tokenizer, vocabulary, generator.folded(), AnswerTable(ANSWERS), card, facts)

@@ -74,6 +74,9 @@ class GeneratorConfig:
     """Every block's picture is upsampled straight to full size, or their running sum is doubled at each block."""
     head_kernel: Literal[1, 3] = 3
     """Kernel of the convolutions to red, green and blue."""
+    patches: bool = False
+    """Add to the picture each cell's own patch, a linear map of its feature, so that the blocks learn only what
+    neighbours and fine detail change."""
     spectral: bool = True
     """Spectral norm on the convolutions of stem and blocks."""
     noise: bool = True
@@ -115,6 +118,11 @@ class GeneratorConfig:
                 raise XlxmertError(
                     f"{name} must be one of {allowed} (found {getattr(self, name)!r}): change the preset"
                 )
+
+    @property
+    def patch(self) -> int:
+        """Side of a cell in the picture, in pixels."""
+        return self.size // self.grid
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, fit for JSON."""

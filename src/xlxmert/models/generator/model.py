@@ -149,6 +149,7 @@ class Generator(nn.Module):
             UpBlock(self._norms(i, pair), *pair, config.late(i), config) for i, pair in enumerate(pairs)
         )
         self.heads = nn.ModuleList(convolution(width, 3, config.head_kernel, False) for width in config.widths)
+        self.patches = nn.Conv2d(config.feature_width, 3 * config.patch**2, 1) if config.patches else None
         start(self)
         self._start_unbounded()
         channels_last(self)
@@ -170,6 +171,8 @@ class Generator(nn.Module):
                 block.get_submodule("conv2").get_parameter("weight").mul_(0.3)
             for head in self.heads:
                 head.get_parameter("weight").mul_(0.1)
+            if self.patches is not None:
+                self.patches.weight.mul_(0.1)
 
     def forward(
         self,
@@ -203,6 +206,8 @@ class Generator(nn.Module):
             h = block(h, conditions.get(side), conditions.get(2 * side), noise)  # (B, C', 2h, 2h)
             picture = self._add(picture, head(h).float())  # (B, 3, S, S) or (B, 3, 2h, 2h)
         assert picture is not None
+        if self.patches is not None:
+            picture = picture + F.pixel_shuffle(self.patches(features).float(), self.config.patch)  # (B, 3, S, S)
         return torch.tanh(picture)  # (B, 3, S, S)
 
     def _conditions(self, shared: Tensor) -> Mapping[int, Tensor]:

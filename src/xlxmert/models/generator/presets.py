@@ -11,7 +11,7 @@ PAPER_DISCRIMINATOR = DiscriminatorConfig()
 """X-LXMERT's discriminator, 572,753 trained parameters and 20,480,000 frozen ones (appendix D.2: 0.5 M)."""
 
 WORLD = GeneratorConfig(
-    feature_width=192,
+    feature_width=96,
     bottleneck=192,
     groups=1,
     stem=160,
@@ -24,6 +24,7 @@ WORLD = GeneratorConfig(
     upsample_late=True,
     head="running",
     head_kernel=1,
+    patches=True,
     spectral=False,
     noise=False,
 )
