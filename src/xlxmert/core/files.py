@@ -49,6 +49,38 @@ def atomic_path(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to ``folder`` while the block runs; the lock dies with the process.
+
+    Where the system knows no such locks, the block simply runs.
+
+    Raises:
+        XlxmertError: another process holds the folder, or it cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise XlxmertError(f"could not write to {folder}: {error.strerror}: choose another folder") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise XlxmertError(
+                f"expected {folder} to be free, found another process writing to it: "
+                "wait for it, stop it, or choose another folder"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
 def write_bytes(target: Path, content: bytes) -> None:
     """Write ``content`` to ``target`` atomically."""
     with atomic_path(target) as part:

@@ -1,6 +1,7 @@
 """The training loop: every player takes its turn at every step; stopped at any moment, a run goes on where it was."""
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import locked
 from xlxmert.core.task import Task
 from xlxmert.train.config import TrainConfig
 from xlxmert.train.feed import Feed
@@ -50,11 +52,14 @@ def train(task: Task, config: TrainConfig, facts: Mapping[str, Any] | None = Non
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; the run is saved.
-        XlxmertError: the disk is full, a loss is not finite, or the folder's checkpoint was made with other settings.
+        XlxmertError: the disk is full, a loss is not finite, another process trains in the folder, or its checkpoint was
+            made with other settings.
         UsageError: ``resume="never"`` and the folder holds a run.
     """
-    run = Run(task, config, facts or {})
     with contextlib.ExitStack() as stack:
+        if os.environ.get("RANK", "0") == "0":
+            stack.enter_context(locked(config.out))
+        run = Run(task, config, facts or {})
         feed = Feed(task, config.batch_size, config.accumulate, config.steps, run.process, run.processes)
         stack.callback(feed.close)
         stack.callback(run.close)
@@ -67,7 +72,7 @@ def train(task: Task, config: TrainConfig, facts: Mapping[str, Any] | None = Non
             if reason or run.save_due():
                 run.save()
             run.preview_if_due()
-    return _report(run, reason)
+        return _report(run, reason)
 
 
 def _report(run: Run, reason: str) -> TrainReport:

@@ -1,0 +1,108 @@
+"""Compare visual vocabularies for the built-in world: what their codes keep, and what a short training learns of them.
+
+    python scripts/compare_vocabularies.py --out runs/vocabularies --codes 2048 6144 --steps 600
+
+For each size of the vocabulary it walks the first stages of ``recipes/world.py`` on fewer pictures and measures
+
+- **kept**: test pictures are rebuilt by pasting, for each cell, the mean patch of its code: PSNR, and the share of true
+  facts that the parser finds again. No network takes part, so it is a lower bound of what a generator can reach.
+- **learned**: after the short training one thing's cells are hidden, and the codes' mean loss there is taken with the
+  picture's own caption and with another's: the difference is what the words tell the model.
+"""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+
+from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.data.world.captions import make_captions
+from xlxmert.data.world.parser import agreement, parse_pictures
+from xlxmert.data.world.render import render
+from xlxmert.data.world.scene import GRID, Scene, make_scene
+from xlxmert.models.lxmert import Lxmert
+from xlxmert.recipes import world
+from xlxmert.recipes.train_store import Prepared
+
+
+def patches(picture: np.ndarray) -> Float[Tensor, "N P"]:
+    """A picture cut into its cells, row-major."""
+    side = picture.shape[0] // GRID
+    cells = torch.from_numpy(picture).view(GRID, side, GRID, side, 3).transpose(1, 2)
+    return cells.reshape(GRID * GRID, -1).float()
+
+
+def pasted(cells: Float[Tensor, "N P"]) -> Tensor:
+    """The picture of these cells, uint8 (S, S, 3): the way back from `patches`."""
+    side = math.isqrt(cells.shape[1] // 3)
+    whole = cells.view(GRID, GRID, side, side, 3).transpose(1, 2).reshape(GRID * side, GRID * side, 3)
+    return whole.round().clamp(0, 255).byte()
+
+
+def kept(prepared: Prepared, recipe: world.WorldRecipe, scenes: list[Scene]) -> tuple[float, float]:
+    """PSNR in decibels, and agreement of facts in [0, 1], of pictures rebuilt from mean patches."""
+    size, true = len(prepared.vocabulary.codebook), [render(scene) for scene in scenes]
+    table, counts = torch.zeros(size, patches(true[0]).shape[1]), torch.zeros(size)
+    for index, row in enumerate(prepared.store.codes):
+        codes = torch.from_numpy(row.astype(np.int64))
+        table.index_add_(0, codes, patches(world.picture(recipe, index)))
+        counts += torch.bincount(codes, minlength=size)
+    table /= counts.clamp(min=1)[:, None]
+    codes = prepared.vocabulary.encode(torch.from_numpy(np.stack(true)))
+    rebuilt = torch.stack([pasted(table[row]) for row in codes])
+    error = (rebuilt.float() - torch.from_numpy(np.stack(true)).float()).square().mean() / 255**2
+    return -10 * math.log10(float(error)), agreement(scenes, parse_pictures(rebuilt))
+
+
+@torch.no_grad()
+def learned(model: Lxmert, prepared: Prepared, scenes: list[Scene]) -> tuple[float, float]:
+    """Mean loss in nats of one hidden thing's codes, with the picture's own caption and with another picture's."""
+    codes = prepared.vocabulary.encode(torch.from_numpy(np.stack([render(scene) for scene in scenes])))
+    texts = [make_captions(scene, "test", 0, index)[0].text for index, scene in enumerate(scenes)]
+    words = prepared.store.tokenizer.encode(texts, model.config.max_text)
+    hidden = torch.zeros_like(codes, dtype=torch.bool)
+    for row, scene in zip(hidden, scenes, strict=True):
+        row[[y * GRID + x for x, y in scene.items[0].cells]] = True
+    return _loss(model, words, codes, hidden), _loss(model, words.roll(7, 0), codes, hidden)
+
+
+def _loss(model: Lxmert, words: Int[Tensor, "B T"], codes: Int[Tensor, "B N"], hidden: Tensor) -> float:
+    logits = model.code_logits(model(words, codes, hidden=hidden).vision[hidden])
+    return float(F.cross_entropy(logits, codes[hidden]))
+
+
+def main(
+    out: Path,
+    codes: tuple[int, ...] = (2048, 6144),
+    whiten: float = world.FEATURES.whiten,
+    balance: float = world.WorldRecipe.balance,
+    pictures: int = 12_000,
+    steps: int = 600,
+    scored: int = 200,
+) -> None:
+    """Print one row per size of the vocabulary; folders of an earlier call are gone on with."""
+    scenes = [make_scene("test", 0, index) for index in range(scored)]
+    print("| codes | PSNR | facts kept | loss, own caption | loss, another's |\n|---:|---:|---:|---:|---:|")
+    for size in codes:
+        recipe = world.WorldRecipe(
+            pictures=pictures,
+            codes=size,
+            features=dataclasses.replace(world.FEATURES, whiten=whiten),
+            balance=balance,
+            pretrain_steps=steps,
+            log=lambda line: None,
+        )
+        folder = out / f"codes-{size}-whiten-{whiten}-balance-{balance}"
+        vocabulary = world.visual_vocabulary(folder, recipe)
+        prepared = Prepared(world.prepare(folder, recipe, vocabulary), vocabulary)
+        psnr, facts = kept(prepared, recipe, scenes)
+        own, other = learned(world.pretrain(folder, recipe, prepared, quiet=True), prepared, scenes)
+        print(f"| {size} | {psnr:.1f} dB | {facts:.1%} | {own:.2f} | {other:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
