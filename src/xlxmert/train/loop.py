@@ -52,8 +52,8 @@ def train(task: Task, config: TrainConfig, facts: Mapping[str, Any] | None = Non
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; the run is saved.
-        XlxmertError: the disk is full, a loss is not finite, another process trains in the folder, or its checkpoint was
-            made with other settings.
+        XlxmertError: the disk is full, a loss is not finite, another process trains in the folder, or the checkpoint
+            there was made with other settings.
         UsageError: ``resume="never"`` and the folder holds a run.
     """
     with contextlib.ExitStack() as stack:
