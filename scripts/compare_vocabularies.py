@@ -1,8 +1,9 @@
 """Compare visual vocabularies for the built-in world: what their codes keep, and what a short training learns of them.
 
     python scripts/compare_vocabularies.py --out runs/vocabularies --codes 2048 6144 --steps 600
+    python scripts/compare_vocabularies.py --out runs/optimisers --muon-lr 0 0.01 0.02 --code-balance 0 0.5 --steps 600
 
-For each size of the vocabulary it walks the first stages of ``recipes/world.py`` on fewer pictures and measures
+For each choice it walks the first stages of ``recipes/world.py`` on fewer pictures and measures
 
 - **kept**: test pictures are rebuilt by pasting, for each cell, the mean patch of its code: PSNR, and the share of true
   facts that the parser finds again. No network takes part, so it is a lower bound of what a generator can reach.
@@ -11,6 +12,7 @@ For each size of the vocabulary it walks the first stages of ``recipes/world.py`
 """
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 
@@ -77,31 +79,52 @@ def _loss(model: Lxmert, words: Int[Tensor, "B T"], codes: Int[Tensor, "B N"], h
 
 def main(
     out: Path,
-    codes: tuple[int, ...] = (2048, 6144),
-    whiten: float = world.FEATURES.whiten,
-    balance: float = world.WorldRecipe.balance,
+    codes: tuple[int, ...] = (world.WorldRecipe.codes,),
+    whiten: tuple[float, ...] = (world.FEATURES.whiten,),
+    balance: tuple[float, ...] = (world.WorldRecipe.balance,),
+    muon_lr: tuple[float, ...] = (world.OBJECTIVES.optim.muon_lr,),
+    code_balance: tuple[float, ...] = (world.OBJECTIVES.code_balance,),
     pictures: int = 12_000,
     steps: int = 600,
     scored: int = 200,
 ) -> None:
-    """Print one row per size of the vocabulary; folders of an earlier call are gone on with."""
+    """Print one row per choice; folders of an earlier call are gone on with.
+
+    Args:
+        out: where vocabularies, stores and runs go.
+        codes: sizes of the vocabulary.
+        whiten: how far its features are whitened.
+        balance: how much its k-means prefers things to plain areas.
+        muon_lr: learning rates of the inner matrices; 0 leaves them to AdamW.
+        code_balance: powers by which rare codes outweigh common ones in the loss.
+        pictures: training pictures.
+        steps: steps of each training.
+        scored: test pictures.
+    """
     scenes = [make_scene("test", 0, index) for index in range(scored)]
-    print("| codes | PSNR | facts kept | loss, own caption | loss, another's |\n|---:|---:|---:|---:|---:|")
-    for size in codes:
+    print("| codes | whiten | balance | Muon | code balance | PSNR | facts kept | own caption | another's |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for size, white, even in itertools.product(codes, whiten, balance):
         recipe = world.WorldRecipe(
             pictures=pictures,
             codes=size,
-            features=dataclasses.replace(world.FEATURES, whiten=whiten),
-            balance=balance,
+            features=dataclasses.replace(world.FEATURES, whiten=white),
+            balance=even,
             pretrain_steps=steps,
             log=lambda line: None,
         )
-        folder = out / f"codes-{size}-whiten-{whiten}-balance-{balance}"
+        folder = out / f"{size}-{white}-{even}"
         vocabulary = world.visual_vocabulary(folder, recipe)
         prepared = Prepared(world.prepare(folder, recipe, vocabulary), vocabulary)
         psnr, facts = kept(prepared, recipe, scenes)
-        own, other = learned(world.pretrain(folder, recipe, prepared, quiet=True), prepared, scenes)
-        print(f"| {size} | {psnr:.1f} dB | {facts:.1%} | {own:.2f} | {other:.2f} |", flush=True)
+        for rate, power in itertools.product(muon_lr, code_balance):
+            optim = dataclasses.replace(recipe.pretrain.optim, muon_lr=rate)
+            objectives = dataclasses.replace(recipe.pretrain, optim=optim, code_balance=power)
+            trial = dataclasses.replace(recipe, pretrain=objectives)
+            model = world.pretrain(folder / f"muon-{rate}-power-{power}", trial, prepared, quiet=True)
+            own, other = learned(model, prepared, scenes)
+            row = (size, white, even, rate, power, f"{psnr:.1f} dB", f"{facts:.1%}", f"{own:.2f}", f"{other:.2f}")
+            print("|", " | ".join(map(str, row)), "|", flush=True)
 
 
 if __name__ == "__main__":
