@@ -7,7 +7,7 @@ import torch
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.models.lxmert import Lxmert
-from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, Sampler
+from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, Sampler, guided
 from xlxmert.studio import Studio
 from xlxmert.studio.networks import PaintingNetwork, blank_picture
 from xlxmert.studio.painter import CHUNK
@@ -52,6 +52,33 @@ def test_the_network_of_a_prompt_gives_what_the_whole_model_gives(studio: Studio
             expected = model.code_logits(model(words, codes, hidden=hidden).vision)
             found = PaintingNetwork(model, words, blank_picture(model, "cpu"))(codes, hidden)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_guidance_strengthens_what_the_words_change(studio: Studio) -> None:
+    model, tokenizer = studio.bundle.model, studio.bundle.tokenizer
+    words, silence = tokenizer.encode(["a dog"], 30), torch.tensor([[tokenizer.start, tokenizer.end]])
+    codes, hidden = torch.arange(64)[None] % 20, torch.arange(64)[None] % 3 == 0
+    with torch.inference_mode():
+        blank = blank_picture(model, "cpu")
+        told, untold = (PaintingNetwork(model, ids, blank) for ids in (words, silence))
+        found = guided(told, untold, 2.0)(codes, hidden)
+        torch.testing.assert_close(found, 3 * told(codes, hidden) - 2 * untold(codes, hidden))
+    assert guided(told, untold, 0.0) is told
+    with pytest.raises(UsageError, match="guidance of at least 0, found -1"):
+        studio.paint("a dog", guidance=-1.0)
+
+
+def test_a_checkpoint_brings_its_guidance_and_the_caller_may_choose_another(studio: Studio) -> None:
+    own = studio.bundle
+    facts = {**own.facts, "guidance": 3.0}
+    guided_bundle = Bundle(own.model, own.tokenizer, own.vocabulary, own.generator, own.answers, "", facts)
+    other, sampler = Studio(guided_bundle, "cpu"), MaskPredict(2)
+    plain, strong = studio.paint("a dog", sampler=sampler)[0], studio.paint("a dog", sampler=sampler, guidance=3.0)[0]
+    assert not np.array_equal(plain.codes, strong.codes)
+    assert np.array_equal(other.paint("a dog", sampler=sampler)[0].codes, strong.codes)
+    assert np.array_equal(other.paint("a dog", sampler=sampler, guidance=0.0)[0].codes, plain.codes)
+    together = studio.paint(PROMPTS, sampler=sampler, guidance=3.0)
+    assert np.array_equal(together[0].codes, strong.codes)
 
 
 def test_a_prompt_is_encoded_once_and_the_blank_picture_too(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

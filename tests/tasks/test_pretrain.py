@@ -160,3 +160,26 @@ def test_weighted_codes_are_learned_with_the_chances_of_the_data() -> None:
     optimizer.step(loss)
     torch.testing.assert_close(logits.detach().softmax(0), torch.tensor([0.8, 0.15, 0.05]), atol=1e-3, rtol=0)
     assert torch.equal(code_weights(codes, 3, 0.0), torch.ones(3))
+
+
+def test_blank_captions_come_as_often_as_asked_and_hide_nothing_else(store: Store) -> None:
+    plain = make_task(store, modalities=(1.0, 0.0, 0.0))
+    dropped = make_task(store, modalities=(1.0, 0.0, 0.0), caption_dropout=0.25)
+    blank = 0
+    for step in range(60):
+        one, two = plain.batch(step, 16), dropped.batch(step, 16)
+        assert torch.equal(one.codes, two.codes) and torch.equal(one.hidden, two.hidden)
+        short = (two.words > 0).sum(1) == 2
+        blank += int(short.sum())
+        assert torch.equal(one.words[~short], two.words[~short])
+    assert abs(blank / 960 - 0.25) < 0.05
+
+
+def test_short_captions_come_first(store: Store) -> None:
+    sentences = [Sentence("a red car" + " on the beach" * (place % 3), place % 12) for place in range(30)]
+    folder = store.folder.parent / "lengths"
+    names = [str(i) for i in range(12)]
+    mixed = write_store(folder, store.codes, names, sentences, store.tokenizer, store.answers, "cafe", 8)
+    task = make_task(mixed, modalities=(1.0, 0.0, 0.0), short_first=90)
+    longest = [max(int((task.batch(step, 64).words > 0).sum(1).max()) for _ in range(1)) for step in (0, 45, 90)]
+    assert longest == [5, 8, 11]

@@ -44,6 +44,8 @@ class Options(Common):
     """Spread of the drawn codes; 0 takes the most probable; not for mask-predict."""
     choice_temperature: float | None = None
     """Noise in which cells maskgit settles first."""
+    guidance: float | None = None
+    """How much stronger than learned the words speak: 0 not at all, 1 much; by default what suits the checkpoint."""
     steps_gif: bool = False
     """Also write a GIF of every step."""
     sheet: bool = False
@@ -61,11 +63,16 @@ def run(options: Options) -> int:
     sampler = make_sampler(options.sampler, options.steps, options.temperature, options.choice_temperature)
     paths = _paths(options, wanted)
     studio = options.studio()
-    paintings = studio.paint_each([prompt for prompt, _ in wanted], seeds=[seed for _, seed in wanted], sampler=sampler)
+    paintings = studio.paint_each(
+        [prompt for prompt, _ in wanted],
+        seeds=[seed for _, seed in wanted],
+        sampler=sampler,
+        guidance=options.guidance,
+    )
     rows, done = [], []
     for painting, path in zip(progress(paintings, len(wanted), "painting"), paths, strict=True):
         save_painting(path, painting, options.overwrite)
-        gif = _gif(studio, painting, path, sampler, options.overwrite) if options.steps_gif else None
+        gif = _gif(studio, painting, path, sampler, options) if options.steps_gif else None
         rows.append(_row(painting, path, gif))
         if options.sheet:
             done.append(painting)
@@ -146,12 +153,12 @@ def _paths(options: Options, wanted: Sequence[tuple[str, int]]) -> list[Path]:
     return paths
 
 
-def _gif(studio: Studio, painting: Painting, path: Path, sampler: AnySampler, overwrite: bool) -> Path:
+def _gif(studio: Studio, painting: Painting, path: Path, sampler: AnySampler, options: Options) -> Path:
     """The steps of a painting as a GIF beside it."""
     target = path.with_suffix(".gif")
-    check_free(target, overwrite)
-    frames = studio.paint_steps(painting.prompt, painting.seed, sampler)
-    save_gif(target, [frame.picture for frame in frames], overwrite)
+    check_free(target, options.overwrite)
+    frames = studio.paint_steps(painting.prompt, painting.seed, sampler, options.guidance)
+    save_gif(target, [frame.picture for frame in frames], options.overwrite)
     return target
 
 

@@ -58,7 +58,8 @@ OBJECTIVES = PretrainConfig(
     word_mask="uniform",
     match_kinds=("caption",),
     word_kinds=("caption",),
-    code_balance=0.75,
+    code_balance=0.5,
+    caption_dropout=0.1,
     questions=0.6,
     optim=OptimConfig(lr=1e-3, muon_lr=0.02, betas=(0.9, 0.98), weight_decay=0.01),
 )
@@ -104,6 +105,8 @@ class WorldRecipe:
     """Steps of the image generator."""
     render_batch: int = 16
     """Pictures per step of the image generator."""
+    guidance: float = 0.5
+    """How much stronger than learned the words speak when the checkpoint paints."""
     splits: tuple[str, ...] = ("test", "heldout")
     """Splits that the checkpoint is scored on."""
     scored: int = 200
@@ -120,7 +123,12 @@ def run(out: Path, recipe: WorldRecipe = WorldRecipe(), quiet: bool = False) -> 
     prepared = Prepared(prepare(out, recipe, vocabulary), vocabulary)
     model = pretrain(out, recipe, prepared, quiet)
     generator = render(out, recipe, prepared, quiet)
-    facts = {"recipe": facts_of(recipe), "steps": [recipe.pretrain_steps, recipe.render_steps], "scored": recipe.scored}
+    facts = {
+        "recipe": facts_of(recipe),
+        "steps": [recipe.pretrain_steps, recipe.render_steps],
+        "scored": recipe.scored,
+        "guidance": recipe.guidance,
+    }
     if (done := _scored(out / "checkpoint", facts)) is not None:
         return done
     bundle = prepared.bundle(model, generator, facts)
@@ -171,6 +179,7 @@ def _remember(out: Path, recipe: WorldRecipe) -> None:
 def facts_of(recipe: WorldRecipe) -> dict[str, Any]:
     """The recipe's data-deciding fields as JSON; lengths of training may change from call to call."""
     free = {"log", "splits", "scored", "pretrain_steps", "render_steps", "model", "generator", "pretrain", "render"}
+    free |= {"guidance"}
     return {f.name: _plain(getattr(recipe, f.name)) for f in dataclasses.fields(recipe) if f.name not in free}
 
 

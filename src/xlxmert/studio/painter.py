@@ -10,7 +10,7 @@ from xlxmert.core.axes import Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.images import to_bytes
 from xlxmert.models.generator import Generator, grid_map
-from xlxmert.sampling import MaskGIT, Sampler, Step, last, paint
+from xlxmert.sampling import MaskGIT, Network, Sampler, Step, guided, last, paint
 from xlxmert.studio.networks import PaintingNetwork, blank_picture
 from xlxmert.studio.results import Frame, Painting
 from xlxmert.studio.sentences import read_sentences
@@ -38,30 +38,32 @@ class Painter:
         self._blank: Tensor | None = None
 
     @torch.inference_mode()
-    def paint(self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler) -> Iterator[Painting]:
+    def paint(
+        self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler, guidance: float | None = None
+    ) -> Iterator[Painting]:
         """Paint one picture per prompt and seed, in order, chunk by chunk.
 
         Raises:
-            UsageError: a prompt or a seed cannot be used.
+            UsageError: a prompt, a seed or the guidance cannot be used.
         """
         check_seeds(seeds, len(prompts))
         words, notes = read_sentences(self.bundle.tokenizer, prompts, self.bundle.most_words)
         for start in range(0, len(prompts), CHUNK):
             some = slice(start, start + CHUNK)
-            codes = last(self._steps(words[some], seeds[some], sampler)).codes
+            codes = last(self._steps(words[some], seeds[some], sampler, guidance)).codes
             pictures, cells = self.render(codes, seeds[some]), codes.cpu().numpy()
             yield from map(Painting, pictures, cells, seeds[some], prompts[some], notes[some])
 
     @torch.inference_mode()
-    def frames(self, prompt: str, seed: int, sampler: Sampler) -> Iterator[Frame]:
+    def frames(self, prompt: str, seed: int, sampler: Sampler, guidance: float | None = None) -> Iterator[Frame]:
         """Paint one picture and show it after every step.
 
         Raises:
-            UsageError: the prompt or the seed cannot be used.
+            UsageError: the prompt, the seed or the guidance cannot be used.
         """
         check_seeds([seed], 1)
         words, _ = read_sentences(self.bundle.tokenizer, [prompt], self.bundle.most_words)
-        for step in self._steps(words, [seed], sampler):
+        for step in self._steps(words, [seed], sampler, guidance):
             yield Frame(step, self.render(step.codes, [seed])[0])
 
     @torch.inference_mode()
@@ -78,14 +80,21 @@ class Painter:
             pictures.extend(to_bytes(generator(features, seeds[start : start + RENDER_CHUNK])).cpu().numpy())
         return pictures
 
-    def _steps(self, words: Int[Tensor, "B T"], seeds: Sequence[int], sampler: Sampler) -> Iterator[Step]:
-        """The sampler's stream for a chunk of prompts."""
+    def _steps(
+        self, words: Int[Tensor, "B T"], seeds: Sequence[int], sampler: Sampler, guidance: float | None
+    ) -> Iterator[Step]:
+        """The sampler's stream for a chunk of prompts; without a word on it, the guidance is the checkpoint's own."""
         self._generator()  # before any work
+        strength = float(self.bundle.facts.get("guidance", 0.0)) if guidance is None else guidance
         model = self.bundle.model
         if self._blank is None:
             self._blank = blank_picture(model, self.device)
         longest = int((words > 0).sum(dim=1).max())
-        network = PaintingNetwork(model, words[:, :longest].to(self.device), self._blank)
+        network: Network = PaintingNetwork(model, words[:, :longest].to(self.device), self._blank)
+        if strength:
+            tokenizer = self.bundle.tokenizer
+            silence = torch.tensor([[tokenizer.start, tokenizer.end]] * len(words), device=self.device)
+            network = guided(network, PaintingNetwork(model, silence, self._blank), strength)
         codes = torch.zeros(len(words), model.config.cells, dtype=torch.long, device=self.device)
         return paint(network, codes, torch.ones_like(codes, dtype=torch.bool), sampler, seeds)
 

@@ -67,6 +67,7 @@ class Studio:
         seed: int = 0,
         seeds: Sequence[int] | None = None,
         sampler: Sampler = SAMPLER,
+        guidance: float | None = None,
     ) -> list[Painting]:
         """Paint one picture per prompt.
 
@@ -75,11 +76,12 @@ class Studio:
             seed: of every picture: a prompt's picture does not depend on the prompts beside it.
             seeds: one per prompt instead.
             sampler: how codes are chosen; see ``xlxmert.sampling``.
+            guidance: how much stronger than learned the words speak, 0 or more; by default what suits the checkpoint.
 
         Raises:
-            UsageError: a prompt is empty, too long or without any known word, or a seed is out of range.
+            UsageError: a prompt is empty, too long or without any known word, or seed or guidance are out of range.
         """
-        return list(self.paint_each(prompts, seed, seeds, sampler))
+        return list(self.paint_each(prompts, seed, seeds, sampler, guidance))
 
     def paint_each(
         self,
@@ -87,18 +89,22 @@ class Studio:
         seed: int = 0,
         seeds: Sequence[int] | None = None,
         sampler: Sampler = SAMPLER,
+        guidance: float | None = None,
     ) -> Iterator[Painting]:
         """As `paint`, but picture by picture as they are finished, for long lists."""
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-        return self._painter.paint(prompts, [seed] * len(prompts) if seeds is None else list(seeds), sampler)
+        chosen = [seed] * len(prompts) if seeds is None else list(seeds)
+        return self._painter.paint(prompts, chosen, sampler, guidance)
 
-    def paint_steps(self, prompt: str, seed: int = 0, sampler: Sampler = SAMPLER) -> Iterator[Frame]:
+    def paint_steps(
+        self, prompt: str, seed: int = 0, sampler: Sampler = SAMPLER, guidance: float | None = None
+    ) -> Iterator[Frame]:
         """Paint a picture and show it after every step; the last frame is the picture that `paint` gives.
 
         Raises:
-            UsageError: the prompt or the seed cannot be used.
+            UsageError: the prompt, the seed or the guidance cannot be used.
         """
-        return self._painter.frames(prompt, seed, sampler)
+        return self._painter.frames(prompt, seed, sampler, guidance)
 
     def caption(
         self,

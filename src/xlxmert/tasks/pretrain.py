@@ -49,6 +49,12 @@ class PretrainConfig:
     match_kinds: tuple[str, ...] = ("caption", "question", "region")
     """Kinds of sentences that are ever replaced, and of which matching is asked. A question seldom tells its picture
     from another: without it here, every question keeps its picture and is answered."""
+    caption_dropout: float = 0.0
+    """Share of sentences that are blank where codes are predicted, so that the model also knows pictures of no caption:
+    painting can then be guided away from them (Ho and Salimans 2022, classifier-free guidance)."""
+    short_first: int = 0
+    """Steps over which codes are learned from ever longer captions, from the shortest third at first to all: a short
+    caption names few things (Bengio et al. 2009, curriculum learning)."""
     code_balance: float = 0.0
     """Cells weigh in the code loss by their code's frequency to minus this power: plain areas share few codes and hold
     most cells, things share many. The predicted chances stay those of the data (`code_loss`)."""
@@ -63,7 +69,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("visual_rate", "word_rate", "mismatched", "questions", "code_balance"):
+        for name in ("visual_rate", "word_rate", "mismatched", "questions", "code_balance", "caption_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 found = getattr(self, name)
                 raise XlxmertError(f"{name} must be between 0 and 1 (found {found} in the pre-training config)")
@@ -85,6 +91,9 @@ class PretrainTask:
         self.model, self.store, self.config, self.seed = model, store, config, seed
         self._check()
         self._captions = store.of_kind(*config.code_kinds)
+        if config.short_first:
+            lengths = np.diff(store.arrays["offsets"])[self._captions]
+            self._captions = self._captions[lengths.argsort(kind="stable")]
         self._pools = {"words": self._pool(config.word_kinds), "none": self._pool(KINDS)}
         for name, kinds, found in (
             ("code_kinds", config.code_kinds, self._captions),
@@ -130,13 +139,14 @@ class PretrainTask:
         generator = torch_generator(self.seed, "mask", step)
         chances = np.array(self.config.modalities)
         modality = MODALITIES[int(rng.choice(3, p=chances / chances.sum()))]
-        sentences = self._draw(rng, size, modality)
+        sentences = self._draw(rng, size, modality, step)
         words, labels = self.store.padded(sentences), None
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
         matched, answers = torch.full((size,), -1), torch.zeros(size, len(self.store.answers))
         hidden = torch.zeros(size, self.store.codes.shape[1], dtype=torch.bool)
         if modality == "picture":
             hidden = self._hide(size, generator)
+            words = self._blanked(words, generator)
         elif modality == "words":
             tokenizer, rate = self.store.tokenizer, self._word_rate(size, generator)
             words, labels = mask_words(words, self._specials, tokenizer.mask, tokenizer.size, rate, generator)
@@ -146,15 +156,25 @@ class PretrainTask:
         codes = torch.from_numpy(self.store.codes[pictures].astype(np.int64))
         return Batch(words, codes, hidden, torch.full_like(words, -1) if labels is None else labels, matched, answers)
 
-    def _draw(self, rng: np.random.Generator, size: int, modality: Modality) -> np.ndarray:
+    def _draw(self, rng: np.random.Generator, size: int, modality: Modality, step: int) -> np.ndarray:
         """Indices of the sentences of a batch."""
         if modality == "picture":
-            return rng.choice(self._captions, size)
+            share = min(1.0, (1 + 2 * step / self.config.short_first) / 3) if self.config.short_first else 1.0
+            return self._captions[rng.integers(max(1, round(share * len(self._captions))), size=size)]
         questions, plain = self._pools[modality]
         if not len(questions) or not len(plain):
             return rng.choice(questions if len(questions) else plain, size)
         some = rng.choice(questions, size)
         return np.where(rng.random(size) < self.config.questions, some, rng.choice(plain, size))
+
+    def _blanked(self, words: Int[Tensor, "B T"], generator: torch.Generator) -> Int[Tensor, "B T"]:
+        """Some sentences as ``[CLS] [SEP]``."""
+        if not self.config.caption_dropout:
+            return words
+        tokenizer, blank = self.store.tokenizer, torch.zeros_like(words)
+        blank[:, 0], blank[:, 1] = tokenizer.start, tokenizer.end
+        chosen = torch.rand(len(words), 1, generator=generator) < self.config.caption_dropout
+        return torch.where(chosen, blank, words)
 
     def _hide(self, size: int, generator: torch.Generator) -> Tensor:
         cells = self.store.codes.shape[1]
