@@ -38,6 +38,7 @@ VARIANTS = {
     "world-like": dataclasses.replace(
         TINY, modulated=1, upsample_late=True, head="running", head_kernel=1, spectral=False, noise=False
     ),
+    "cells' own patches": dataclasses.replace(TINY, patches=True, spectral=False),
     "sub-pixel skip": dataclasses.replace(TINY, skip="subpixel"),
     "small modulation": dataclasses.replace(TINY, modulation_size=8),
     "never modulated": dataclasses.replace(TINY, modulated=0),
@@ -307,3 +308,18 @@ def test_the_codebook_in_the_classifier_is_frozen() -> None:
     assert torch.equal(discriminator.centroids, centroids)
     assert not discriminator.centroids.requires_grad
     assert discriminator.code_bias.grad is not None
+
+
+def test_a_cells_own_patch_shows_in_its_cell_alone() -> None:
+    config = dataclasses.replace(TINY, patches=True, spectral=False, noise=False)
+    generator = Generator(config).eval()
+    assert generator.patches is not None and config.patch == 4
+    with torch.no_grad():
+        for head in generator.heads:
+            for parameter in head.parameters():
+                parameter.zero_()
+        features = torch.zeros(1, TINY.feature_width, 8, 8)
+        features[0, :, 2, 5] = 1.0
+        picture = generator(features)[0]
+    lit = picture.abs().sum(0) > 0
+    assert bool(lit[8:12, 20:24].all()) and int(lit.sum()) == 16

@@ -11,6 +11,7 @@ import torch
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import torch_generator
 from xlxmert.models.lxmert import PAPER, PRESETS, TINY, WORLD, Lxmert, LxmertConfig
+from xlxmert.nn.heads import CodeHead
 
 N = TINY.cells
 
@@ -112,7 +113,7 @@ def test_padding_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("code_head", "code_input", "grid_position"),
-    list(itertools.product(["centroids", "learned"], ["centroids", "learned", "both"], ["box", "learned"])),
+    list(itertools.product(["centroids", "learned", "both"], ["centroids", "learned", "both"], ["box", "learned"])),
 )
 def test_every_choice_trains_every_weight(code_head: str, code_input: str, grid_position: str) -> None:
     choice: dict[str, Any] = {"code_head": code_head, "code_input": code_input, "grid_position": grid_position}
@@ -193,3 +194,13 @@ def test_a_config_checks_itself(fields: dict[str, Any], message: str) -> None:
 def test_a_config_refuses_values_of_another_kind(field: str, value: Any) -> None:
     with pytest.raises((XlxmertError, TypeError), match=field):  # TypeError where the suite checks types at run time
         LxmertConfig.from_dict({**TINY.to_dict(), field: value})
+
+
+def test_a_head_of_both_kinds_is_the_sum_of_both() -> None:
+    model = build(code_head="both").eval()
+    model.load_centroids(torch.randn(TINY.codes, TINY.feature_width))
+    states, head = torch.randn(3, TINY.width), model.code_head
+    assert isinstance(head, CodeHead) and head.feature is not None
+    inner = head.transform(states)
+    expected = head.linear(inner) + head.feature(inner) @ model.centroids.T  # type: ignore[union-attr]
+    same(model.code_logits(states), expected)
