@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlxmert.core.seeds import torch_generator
-from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, uniform_mask
+from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, uniform_mask
 
 SPECIALS = (0, 1, 2, 3, 4)
 
@@ -34,6 +34,17 @@ def test_block_masking_often_hides_a_thing_as_a_whole() -> None:
 def test_block_masking_takes_the_blocks_that_fit_the_grid() -> None:
     masks = block_mask(500, 6, torch_generator("six"))
     assert masks.shape == (500, 36) and bool(masks.any(1).all())
+
+
+def test_rare_masking_hides_rare_codes_first() -> None:
+    counts = torch.tensor([5000.0, 20.0])
+    codes = torch.zeros(20_000, 16, dtype=torch.long)
+    codes[:, [3, 7]] = 1
+    masks = rare_mask(codes, counts.log(), torch_generator("rare"))
+    few = masks.sum(1) == 2
+    assert float(masks[few][:, [3, 7]].all(1).float().mean()) > 0.8
+    shares = torch.bincount(masks.sum(1), minlength=17)[1:] / 20_000
+    assert torch.allclose(shares, torch.full((16,), 1 / 16), atol=0.01)
 
 
 def test_bernoulli_masking_hides_its_rate() -> None:

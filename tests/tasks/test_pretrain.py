@@ -145,7 +145,7 @@ def test_blocks_of_cells_are_hidden_when_asked(store: Store) -> None:
 
 def test_weighted_codes_are_learned_with_the_chances_of_the_data() -> None:
     codes = np.array([[0] * 80 + [1] * 15 + [2] * 5])
-    weights = code_weights(codes, 3, 0.5)
+    weights = code_weights(torch.bincount(torch.from_numpy(codes[0])).float(), 0.5)
     assert bool((weights.diff() > 0).all()) and torch.isclose(weights[codes].mean(), torch.tensor(1.0))
     logits = torch.zeros(3, requires_grad=True)
     optimizer = torch.optim.LBFGS([logits], max_iter=100)
@@ -159,7 +159,7 @@ def test_weighted_codes_are_learned_with_the_chances_of_the_data() -> None:
 
     optimizer.step(loss)
     torch.testing.assert_close(logits.detach().softmax(0), torch.tensor([0.8, 0.15, 0.05]), atol=1e-3, rtol=0)
-    assert torch.equal(code_weights(codes, 3, 0.0), torch.ones(3))
+    assert torch.equal(code_weights(torch.tensor([80.0, 15.0, 5.0]), 0.0), torch.ones(3))
 
 
 def test_blank_captions_come_as_often_as_asked_and_hide_nothing_else(store: Store) -> None:
@@ -183,3 +183,16 @@ def test_short_captions_come_first(store: Store) -> None:
     task = make_task(mixed, modalities=(1.0, 0.0, 0.0), short_first=90)
     longest = [max(int((task.batch(step, 64).words > 0).sum(1).max()) for _ in range(1)) for step in (0, 45, 90)]
     assert longest == [5, 8, 11]
+
+
+def test_the_cells_of_rare_codes_are_hidden_first_when_asked(store: Store) -> None:
+    codes = store.codes.copy()
+    codes[:, 10] = 7
+    folder = store.folder.parent / "rare"
+    sentences = [Sentence("a red car", place) for place in range(12)]
+    names = [str(i) for i in range(12)]
+    rare = write_store(folder, codes, names, sentences, store.tokenizer, store.answers, "cafe", 8)
+    for share, low, high in ((0.0, 0.4, 0.65), (1.0, 0.9, 1.0)):
+        task = make_task(rare, modalities=(1.0, 0.0, 0.0), rare_first=share)
+        hidden = torch.cat([task.batch(step, 32).hidden for step in range(20)])
+        assert low <= float(hidden[:, 10].float().mean()) <= high

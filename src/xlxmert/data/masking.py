@@ -23,6 +23,24 @@ def block_mask(rows: int, grid: int, generator: torch.Generator) -> Bool[Tensor,
     return masks[torch.randint(len(sides), (rows,), generator=generator), torch.arange(rows)]
 
 
+def rare_mask(
+    codes: Int[Tensor, "B N"], log_counts: Float[Tensor, " K"], generator: torch.Generator
+) -> Bool[Tensor, "B N"]:
+    """Hide a uniformly drawn number of cells of each picture, those of rare codes first, with Gumbel noise.
+
+    Samplers that settle the surest cells first leave things to the end: plain areas stand, and whatever the words name
+    must be in the cells that are left. Such states are rare under uniform masking, and common under this.
+
+    Args:
+        codes: the pictures.
+        log_counts: the logarithm of how often each code occurs.
+        generator: of all draws.
+    """
+    counts = torch.randint(1, codes.shape[1] + 1, (len(codes), 1), generator=generator)
+    noise = -torch.empty(codes.shape).exponential_(generator=generator).log()
+    return (log_counts[codes] - noise).argsort(1).argsort(1) < counts
+
+
 def _whole_blocks(rows: int, grid: int, side: int, generator: torch.Generator) -> Bool[Tensor, "B N"]:
     blocks = uniform_mask(rows, (grid // side) ** 2, generator).view(rows, grid // side, grid // side)
     return blocks.repeat_interleave(side, 1).repeat_interleave(side, 2).flatten(1)

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import numpy_generator, torch_generator
 from xlxmert.core.task import OptimConfig, Player
 from xlxmert.data.batch import Batch
-from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, uniform_mask
+from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, uniform_mask
 from xlxmert.data.store import KINDS, Store
 from xlxmert.models.lxmert import Lxmert
 
@@ -37,6 +37,8 @@ class PretrainConfig:
     visual_mask: Literal["uniform", "bernoulli", "blocks"] = "uniform"
     """How cells are hidden: a uniformly drawn share (X-LXMERT), each with its own chance (LXMERT), or a drawn share of
     whole blocks of 2x2 or 4x4 cells, so that a thing is often hidden as a whole and only the words tell of it."""
+    rare_first: float = 0.0
+    """Share of pictures in which the cells of rare codes are hidden first instead (`rare_mask`)."""
     visual_rate: float = 0.15
     """The chance of Bernoulli masking."""
     word_mask: Literal["bernoulli", "uniform"] = "bernoulli"
@@ -69,7 +71,15 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("visual_rate", "word_rate", "mismatched", "questions", "code_balance", "caption_dropout"):
+        for name in (
+            "visual_rate",
+            "word_rate",
+            "mismatched",
+            "questions",
+            "code_balance",
+            "caption_dropout",
+            "rare_first",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 found = getattr(self, name)
                 raise XlxmertError(f"{name} must be between 0 and 1 (found {found} in the pre-training config)")
@@ -106,7 +116,9 @@ class PretrainTask:
                 )
         tokenizer = store.tokenizer
         self._specials = (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end, tokenizer.mask)
-        turn = PretrainTurn(model, code_weights(store.codes, int(store.facts["codes"]), config.code_balance))
+        counts = torch.from_numpy(np.bincount(store.codes.ravel(), minlength=int(store.facts["codes"]))).float()
+        self._log_counts = counts.clamp(min=1).log()
+        turn = PretrainTurn(model, code_weights(counts, config.code_balance))
         self._player = Player("model", turn, config.optim, trains=model, ema=True)
 
     def _pool(self, kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +157,7 @@ class PretrainTask:
         matched, answers = torch.full((size,), -1), torch.zeros(size, len(self.store.answers))
         hidden = torch.zeros(size, self.store.codes.shape[1], dtype=torch.bool)
         if modality == "picture":
-            hidden = self._hide(size, generator)
+            hidden = self._hide(self._codes(pictures), generator)
             words = self._blanked(words, generator)
         elif modality == "words":
             tokenizer, rate = self.store.tokenizer, self._word_rate(size, generator)
@@ -153,7 +165,7 @@ class PretrainTask:
         else:
             answers = self.store.soft_answers(sentences)
             pictures, matched = self._swap(rng, sentences, pictures)
-        codes = torch.from_numpy(self.store.codes[pictures].astype(np.int64))
+        codes = self._codes(pictures)
         return Batch(words, codes, hidden, torch.full_like(words, -1) if labels is None else labels, matched, answers)
 
     def _draw(self, rng: np.random.Generator, size: int, modality: Modality, step: int) -> np.ndarray:
@@ -176,13 +188,22 @@ class PretrainTask:
         chosen = torch.rand(len(words), 1, generator=generator) < self.config.caption_dropout
         return torch.where(chosen, blank, words)
 
-    def _hide(self, size: int, generator: torch.Generator) -> Tensor:
-        cells = self.store.codes.shape[1]
-        if self.config.visual_mask == "uniform":
-            return uniform_mask(size, cells, generator)
-        if self.config.visual_mask == "blocks":
-            return block_mask(size, self.model.config.grid, generator)
-        return bernoulli_mask(size, cells, self.config.visual_rate, generator)
+    def _codes(self, pictures: np.ndarray) -> Int[Tensor, "B N"]:
+        return torch.from_numpy(self.store.codes[pictures].astype(np.int64))
+
+    def _hide(self, codes: Int[Tensor, "B N"], generator: torch.Generator) -> Bool[Tensor, "B N"]:
+        size, cells = codes.shape
+        match self.config.visual_mask:
+            case "uniform":
+                hidden = uniform_mask(size, cells, generator)
+            case "blocks":
+                hidden = block_mask(size, self.model.config.grid, generator)
+            case "bernoulli":
+                hidden = bernoulli_mask(size, cells, self.config.visual_rate, generator)
+        if self.config.rare_first:
+            chosen = torch.rand(size, 1, generator=generator) < self.config.rare_first
+            hidden = torch.where(chosen, rare_mask(codes, self._log_counts, generator), hidden)
+        return hidden
 
     def _word_rate(self, size: int, generator: torch.Generator) -> float | Float[Tensor, "B 1"]:
         least = self.config.word_rate
@@ -243,9 +264,8 @@ def _classify(logits: Float[Tensor, "M C"], labels: Int[Tensor, " M"]) -> tuple[
     return F.cross_entropy(logits, labels), (logits.argmax(-1) == labels).float().mean()
 
 
-def code_weights(codes: np.ndarray, size: int, balance: float) -> Float[Tensor, " K"]:
-    """Each code's weight, its frequency in ``codes`` to minus ``balance``; the mean over all cells is 1."""
-    counts = torch.from_numpy(np.bincount(codes.ravel(), minlength=size)).float()
+def code_weights(counts: Float[Tensor, " K"], balance: float) -> Float[Tensor, " K"]:
+    """Each code's weight: its count in the data to minus ``balance``; the mean over all cells is 1."""
     weights = (counts + 1).pow(-balance)
     return weights * counts.sum() / (weights * counts).sum()
 
