@@ -175,16 +175,6 @@ def test_blank_captions_come_as_often_as_asked_and_hide_nothing_else(store: Stor
     assert abs(blank / 960 - 0.25) < 0.05
 
 
-def test_short_captions_come_first(store: Store) -> None:
-    sentences = [Sentence("a red car" + " on the beach" * (place % 3), place % 12) for place in range(30)]
-    folder = store.folder.parent / "lengths"
-    names = [str(i) for i in range(12)]
-    mixed = write_store(folder, store.codes, names, sentences, store.tokenizer, store.answers, "cafe", 8)
-    task = make_task(mixed, modalities=(1.0, 0.0, 0.0), short_first=90)
-    longest = [max(int((task.batch(step, 64).words > 0).sum(1).max()) for _ in range(1)) for step in (0, 45, 90)]
-    assert longest == [5, 8, 11]
-
-
 def test_the_cells_of_rare_codes_are_hidden_first_when_asked(store: Store) -> None:
     codes = store.codes.copy()
     codes[:, 10] = 7

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xlxmert.data.world.scene import Cut
 from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
-from xlxmert.recipes.world import WorldRecipe
+from xlxmert.recipes.world import OBJECTIVES, WorldRecipe
 from xlxmert.recipes.world import run as run_world
 
 SMALL_CUT = Cut(
@@ -29,6 +29,9 @@ SMALL = WorldRecipe(
     codes=768,
     vocabulary_pictures=1200,
     model=dataclasses.replace(WORLD_MODEL, cross_layers=3),
+    pretrain=dataclasses.replace(
+        OBJECTIVES, optim=dataclasses.replace(OBJECTIVES.optim, lr=1e-3, muon_lr=0.02)
+    ),  # a short run bears higher rates
     pretrain_steps=1100,
     render_steps=350,
     splits=("test",),

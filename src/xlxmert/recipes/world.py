@@ -55,17 +55,18 @@ FEATURES = FeatureSpec(depths=(Depth(4, 2), Depth(8, 2)), colour_parts=4, kept=9
 OBJECTIVES = PretrainConfig(
     modalities=(0.45, 0.2, 0.35),
     visual_mask="blocks",
+    rare_first=0.5,
     word_mask="uniform",
     match_kinds=("caption",),
     word_kinds=("caption",),
     code_balance=0.5,
     caption_dropout=0.1,
     questions=0.6,
-    optim=OptimConfig(lr=1e-3, muon_lr=0.02, betas=(0.9, 0.98), weight_decay=0.01),
+    optim=OptimConfig(lr=5e-4, muon_lr=0.01, betas=(0.9, 0.98), weight_decay=0.01),
 )
 """X-LXMERT's objectives, with what two cores need to learn them in about an hour (measured in docs/results.md): blocks
-of cells are hidden, the many codes of things outweigh the few of plain areas, and Muon trains the inner matrices. Words
-are masked uniformly, so that captions can be written from nothing, and in captions only, so that no questions are
+of cells or the rarest codes are hidden, the many codes of things outweigh the few of plain areas, and Muon trains the
+inner matrices. Words are masked uniformly, so that captions can be written from nothing, and in captions only, so that no questions are
 written. Questions keep their pictures: with matching asked of them as well it stayed at chance for 2,600 steps."""
 
 

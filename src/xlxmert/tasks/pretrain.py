@@ -54,9 +54,6 @@ class PretrainConfig:
     caption_dropout: float = 0.0
     """Share of sentences that are blank where codes are predicted, so that the model also knows pictures of no caption:
     painting can then be guided away from them (Ho and Salimans 2022, classifier-free guidance)."""
-    short_first: int = 0
-    """Steps over which codes are learned from ever longer captions, from the shortest third at first to all: a short
-    caption names few things (Bengio et al. 2009, curriculum learning)."""
     code_balance: float = 0.0
     """Cells weigh in the code loss by their code's frequency to minus this power: plain areas share few codes and hold
     most cells, things share many. The predicted chances stay those of the data (`code_loss`)."""
@@ -101,9 +98,6 @@ class PretrainTask:
         self.model, self.store, self.config, self.seed = model, store, config, seed
         self._check()
         self._captions = store.of_kind(*config.code_kinds)
-        if config.short_first:
-            lengths = np.diff(store.arrays["offsets"])[self._captions]
-            self._captions = self._captions[lengths.argsort(kind="stable")]
         self._pools = {"words": self._pool(config.word_kinds), "none": self._pool(KINDS)}
         for name, kinds, found in (
             ("code_kinds", config.code_kinds, self._captions),
@@ -151,7 +145,7 @@ class PretrainTask:
         generator = torch_generator(self.seed, "mask", step)
         chances = np.array(self.config.modalities)
         modality = MODALITIES[int(rng.choice(3, p=chances / chances.sum()))]
-        sentences = self._draw(rng, size, modality, step)
+        sentences = self._draw(rng, size, modality)
         words, labels = self.store.padded(sentences), None
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
         matched, answers = torch.full((size,), -1), torch.zeros(size, len(self.store.answers))
@@ -168,11 +162,10 @@ class PretrainTask:
         codes = self._codes(pictures)
         return Batch(words, codes, hidden, torch.full_like(words, -1) if labels is None else labels, matched, answers)
 
-    def _draw(self, rng: np.random.Generator, size: int, modality: Modality, step: int) -> np.ndarray:
+    def _draw(self, rng: np.random.Generator, size: int, modality: Modality) -> np.ndarray:
         """Indices of the sentences of a batch."""
         if modality == "picture":
-            share = min(1.0, (1 + 2 * step / self.config.short_first) / 3) if self.config.short_first else 1.0
-            return self._captions[rng.integers(max(1, round(share * len(self._captions))), size=size)]
+            return rng.choice(self._captions, size)
         questions, plain = self._pools[modality]
         if not len(questions) or not len(plain):
             return rng.choice(questions if len(questions) else plain, size)
