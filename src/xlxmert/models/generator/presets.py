@@ -32,9 +32,9 @@ WORLD = GeneratorConfig(
 """For the built-in world on two CPU cores: 2.4 M parameters, 0.65 s to train on 16 pictures (bf16, two cores).
 
 Chosen by what 50 seconds of training reach on other pictures: 22.1 dB; with a third more channels (0.93 s a step)
-21.3 dB, and of these without the cells' own patches 20.8 dB. Learning 8 pictures by heart told the rest: sub-pixel skips
-instead of interpolated ones gain 1.4 dB, an ungrouped stem 1.1 dB, SPADE 2.6 dB over instance norm; a second trunk
-block nothing.
+21.3 dB, and of these without the cells' own patches 20.8 dB. Learning 8 pictures by heart told the rest: sub-pixel
+skips instead of interpolated ones gain 1.4 dB, an ungrouped stem 1.1 dB, SPADE 2.6 dB over instance norm; a second
+trunk block nothing.
 """
 
 WORLD_DISCRIMINATOR = DiscriminatorConfig(
