@@ -64,11 +64,10 @@ OBJECTIVES = PretrainConfig(
     questions=0.6,
     optim=OptimConfig(lr=5e-4, muon_lr=0.01, betas=(0.9, 0.98), weight_decay=0.01),
 )
-"""X-LXMERT's objectives, with what two cores need to learn them in hours (measured in docs/results.md): blocks of cells or
-the rarest codes are hidden, the many codes of things outweigh the few of plain areas, and Muon trains the inner
+"""X-LXMERT's objectives, with what two cores need to learn them in hours (measured in docs/results.md): blocks of cells
+or the rarest codes are hidden, the many codes of things outweigh the few of plain areas, and Muon trains the inner
 matrices. Words are masked uniformly, so that captions can be written from nothing, and in captions only, so that no
-questions are written. Questions keep their pictures: with matching asked of them too it stayed at chance for 2,600 steps.
-"""
+questions are written. Questions keep their pictures: asked for matching too, it stayed at chance for 2,600 steps."""
 
 
 @dataclass(frozen=True)
