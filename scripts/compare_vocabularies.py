@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 import tyro
 
-from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.core.axes import Float, Int, Tensor, UInt8
 from xlxmert.data.world.captions import make_captions
 from xlxmert.data.world.parser import agreement, parse_pictures
 from xlxmert.data.world.render import render
@@ -29,31 +29,20 @@ from xlxmert.data.world.scene import GRID, Scene, make_scene
 from xlxmert.models.lxmert import Lxmert
 from xlxmert.recipes import world
 from xlxmert.recipes.train_store import Prepared
+from xlxmert.tasks.render import mean_patches
 
 
-def patches(picture: np.ndarray) -> Float[Tensor, "N P"]:
-    """A picture cut into its cells, row-major."""
-    side = picture.shape[0] // GRID
-    cells = torch.from_numpy(picture).view(GRID, side, GRID, side, 3).transpose(1, 2)
-    return cells.reshape(GRID * GRID, -1).float()
-
-
-def pasted(cells: Float[Tensor, "N P"]) -> Tensor:
-    """The picture of these cells, uint8 (S, S, 3): the way back from `patches`."""
-    side = math.isqrt(cells.shape[1] // 3)
-    whole = cells.view(GRID, GRID, side, side, 3).transpose(1, 2).reshape(GRID * side, GRID * side, 3)
-    return whole.round().clamp(0, 255).byte()
+def pasted(cells: Float[Tensor, "N 3 s s"]) -> UInt8[Tensor, "S S 3"]:
+    """The picture of these cells."""
+    side = cells.shape[-1]
+    whole = cells.view(GRID, GRID, 3, side, side).permute(0, 3, 1, 4, 2).reshape(GRID * side, GRID * side, 3)
+    return ((whole + 1) * 127.5).round().clamp(0, 255).byte()
 
 
 def kept(prepared: Prepared, recipe: world.WorldRecipe, scenes: list[Scene]) -> tuple[float, float]:
     """PSNR in decibels, and agreement of facts in [0, 1], of pictures rebuilt from mean patches."""
     size, true = len(prepared.vocabulary.codebook), [render(scene) for scene in scenes]
-    table, counts = torch.zeros(size, patches(true[0]).shape[1]), torch.zeros(size)
-    for index, row in enumerate(prepared.store.codes):
-        codes = torch.from_numpy(row.astype(np.int64))
-        table.index_add_(0, codes, patches(world.picture(recipe, index)))
-        counts += torch.bincount(codes, minlength=size)
-    table /= counts.clamp(min=1)[:, None]
+    table, _ = mean_patches(lambda index: world.picture(recipe, index), prepared.store.codes, size)
     codes = prepared.vocabulary.encode(torch.from_numpy(np.stack(true)))
     rebuilt = torch.stack([pasted(table[row]) for row in codes])
     error = (rebuilt.float() - torch.from_numpy(np.stack(true)).float()).square().mean() / 255**2

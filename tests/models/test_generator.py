@@ -79,7 +79,8 @@ def test_paper_presets_have_the_papers_size() -> None:
 def test_world_preset_is_small_and_paints_256_pixels() -> None:
     with torch.device("meta"):
         generator, discriminator = Generator(WORLD), Discriminator(WORLD_DISCRIMINATOR)
-        picture = generator(torch.empty(2, WORLD.feature_width, 8, 8))
+        without = Generator(dataclasses.replace(WORLD, codes=0))  # a table cannot be read without memory
+        picture = without(torch.empty(2, WORLD.feature_width, 8, 8))
         judgement = discriminator(picture)
     assert count(generator) < 4_000_000
     assert picture.shape == (2, 3, 256, 256)
@@ -323,3 +324,33 @@ def test_a_cells_own_patch_shows_in_its_cell_alone() -> None:
         picture = generator(features)[0]
     lit = picture.abs().sum(0) > 0
     assert bool(lit[8:12, 20:24].all()) and int(lit.sum()) == 16
+
+
+LOOKS = dataclasses.replace(TINY, codes=20, look=12, patches=True, spectral=False, noise=False)
+
+
+def test_looks_and_patches_begin_as_the_codes_mean_patches() -> None:
+    generator = Generator(LOOKS).eval()
+    with torch.no_grad():
+        for head in generator.heads:
+            for parameter in head.parameters():
+                parameter.zero_()
+    simple = torch.rand(20, 1, 1, 1) * torch.randn(3, 4, 4).tanh()  # one principal component
+    generator.start_from(simple, torch.ones(20))
+    codes = torch.arange(64)[None] % 20
+    with torch.no_grad():
+        picture = generator(features(1), codes=codes)[0]
+    for cell in (0, 13, 63):
+        row, column = divmod(cell, 8)
+        found = picture[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        torch.testing.assert_close(found, simple[cell % 20], atol=0.05, rtol=0)
+
+
+def test_a_generator_with_looks_needs_the_codes() -> None:
+    generator = Generator(LOOKS)
+    with pytest.raises(XlxmertError, match=r"codes below 20 .*found no codes"):
+        generator(features(1))
+    with pytest.raises(XlxmertError, match="found the code 20"):
+        generator(features(1), codes=torch.full((1, 64), 20))
+    with pytest.raises(XlxmertError, match="expected a generator with looks and patches"):
+        Generator(TINY).start_from(torch.zeros(20, 3, 4, 4), torch.ones(20))

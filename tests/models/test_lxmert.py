@@ -203,4 +203,4 @@ def test_a_head_of_both_kinds_is_the_sum_of_both() -> None:
     assert isinstance(head, CodeHead) and head.feature is not None
     inner = head.transform(states)
     expected = head.linear(inner) + head.feature(inner) @ model.centroids.T  # type: ignore[union-attr]
-    same(model.code_logits(states), expected)
+    torch.testing.assert_close(model.code_logits(states), expected)

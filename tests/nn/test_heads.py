@@ -43,8 +43,11 @@ def test_code_scores_are_dot_products_of_a_predicted_feature_with_the_centroids(
 def test_selected_positions_score_as_in_the_whole() -> None:
     x = draw(2, 5, 8)
     chosen = torch.tensor([[True, False, True, False, False], [False, True, False, False, True]])
-    for head in (CodeHead(8, 11), AnswerHead(8, 7), Transform(8)):
+    for head in (AnswerHead(8, 7), Transform(8)):
         torch.testing.assert_close(head(x[chosen]), head(x)[chosen])
+    for head in (CodeHead(8, 11), CodeHead(8, 11, 6)):
+        centroids = draw(11, 6, name="centroids")
+        torch.testing.assert_close(head(x[chosen], centroids), head(x, centroids)[chosen])
 
 
 def test_the_answer_head_is_twice_as_wide_inside() -> None:

@@ -24,10 +24,13 @@ from xlxmert.models.generator import Discriminator, Generator, GeneratorConfig
 from xlxmert.models.generator.presets import opponent_of
 from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
-from xlxmert.tasks.render import RenderConfig, RenderTask
+from xlxmert.tasks.render import RenderConfig, RenderTask, mean_patches
 from xlxmert.train import TrainConfig, train
 from xlxmert.vision.backbone import load_backbone
 from xlxmert.vision.vocabulary import VisualVocabulary
+
+MOST_PATCHES = 10_000
+"""Pictures from which a generator's looks are started."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,21 @@ def render(
     Args:
         prepared: the codes.
         pictures: a picture's index in the store to its pixels, uint8 (S, S, 3).
-        shape: the generator; the data fill its feature width and grid.
+        shape: the generator; the data fill its feature width, its grid and, where it has looks, its codes.
         config: losses and rates.
         loop: length, schedule and folder of the run.
     """
     torch.manual_seed(loop.seed)
     vocabulary = prepared.vocabulary
-    shape = dataclasses.replace(shape, feature_width=vocabulary.width, grid=vocabulary.spec.grid)
+    known = {"feature_width": vocabulary.width, "grid": vocabulary.spec.grid}
+    if shape.codes:
+        known["codes"] = len(vocabulary.codebook)
+    shape = dataclasses.replace(shape, **known)
     codes, backbone = np.array(prepared.store.codes), load_backbone(deepest=8) if config.perceptual else None
     generator = Generator(shape)
+    if shape.codes and shape.patches and not (loop.out / "checkpoints").exists():
+        patches, counts = mean_patches(pictures, codes[:MOST_PATCHES], shape.codes)
+        generator.start_from(patches, counts.sqrt())
     opponent = None
     if config.adversarial_from >= 0:
         opponent = Discriminator(opponent_of(shape, len(vocabulary.codebook)))

@@ -76,8 +76,9 @@ class Painter:
         generator = self._generator()
         pictures: list[np.ndarray] = []
         for start in range(0, len(codes), RENDER_CHUNK):
-            features = grid_map(self.bundle.model.features_of(codes[start : start + RENDER_CHUNK]))  # (b, F, n, n)
-            pictures.extend(to_bytes(generator(features, seeds[start : start + RENDER_CHUNK])).cpu().numpy())
+            some, chosen = codes[start : start + RENDER_CHUNK], seeds[start : start + RENDER_CHUNK]
+            features = grid_map(self.bundle.model.features_of(some))  # (b, F, n, n)
+            pictures.extend(to_bytes(generator(features, chosen, codes=some)).cpu().numpy())
         return pictures
 
     def _steps(

@@ -1,5 +1,6 @@
 """Training the image generator: pictures and their codes in, a network from codes to pixels out (X-LXMERT, app. D)."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from xlxmert.core.axes import Float, Tensor
+from xlxmert.core.axes import Float, Tensor, UInt8
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import atomic_path
 from xlxmert.core.seeds import numpy_generator, seed_of
@@ -25,7 +26,7 @@ from xlxmert.tasks.render_players import (
     evaluating,
 )
 
-__all__ = ["FeatureMaps", "RenderBatch", "RenderConfig", "RenderTask", "write_sheet"]
+__all__ = ["FeatureMaps", "RenderBatch", "RenderConfig", "RenderTask", "mean_patches", "picture_cells", "write_sheet"]
 
 
 class RenderTask:
@@ -174,6 +175,35 @@ class RenderTask:
         assert isinstance(average, Generator)
         indices = np.unique(np.linspace(0, len(self.codes) - 1, 8).astype(int)).tolist()
         write_sheet(folder / f"render-{step:06d}.png", *self.reconstruct(indices, average))
+
+
+def mean_patches(
+    pictures: Callable[[int], np.ndarray], codes: np.ndarray, size: int
+) -> tuple[Float[Tensor, "K 3 s s"], Float[Tensor, " K"]]:
+    """What the cells of each code look like on average, in [-1, 1], and how many cells it has; grey where none.
+
+    Args:
+        pictures: a picture's index to its uint8 pixels (S, S, 3).
+        codes: (P, N), the codes of the pictures from index 0 on.
+        size: K.
+    """
+    grid = math.isqrt(codes.shape[1])
+    sums, counts = torch.zeros(0), torch.zeros(size)
+    for index, row in enumerate(codes):
+        cells = picture_cells(pictures(index), grid)  # (N, 3, s, s)
+        if not index:
+            sums = torch.zeros(size, *cells.shape[1:])
+        places = torch.from_numpy(row.astype(np.int64))
+        sums.index_add_(0, places, cells)
+        counts += torch.bincount(places, minlength=size)
+    return sums / counts.clamp(min=1)[:, None, None, None], counts
+
+
+def picture_cells(picture: UInt8[np.ndarray, "S S 3"], grid: int) -> Float[Tensor, "N 3 s s"]:
+    """A picture cut into its cells, row-major, in [-1, 1]."""
+    side = picture.shape[0] // grid
+    cells = torch.from_numpy(np.array(picture)).view(grid, side, grid, side, 3)
+    return cells.permute(0, 2, 4, 1, 3).reshape(grid * grid, 3, side, side).float() / 127.5 - 1
 
 
 def write_sheet(target: Path, *rows: Float[Tensor, "B 3 S S"]) -> None:

@@ -85,7 +85,8 @@ class Painter(nn.Module):
     def forward(self, codes: Int[Tensor, "B N"], seeds: Int[Tensor, " B"]) -> Float[Tensor, "B 3 S S"]:
         """Paint pictures in [-1, 1]."""
         features = grid_map(self.centroids[codes.long()])  # (B, F, n, n)
-        pictures: Tensor = self.generator(features, seeds.tolist() if self.generator.config.noise else None)
+        chosen = seeds.tolist() if self.generator.config.noise else None
+        pictures: Tensor = self.generator(features, chosen, codes=codes)
         return pictures  # (B, 3, S, S)
 
 

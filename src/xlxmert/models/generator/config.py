@@ -74,6 +74,11 @@ class GeneratorConfig:
     """Every block's picture is upsampled straight to full size, or their running sum is doubled at each block."""
     head_kernel: Literal[1, 3] = 3
     """Kernel of the convolutions to red, green and blue."""
+    codes: int = 0
+    """Rows K of a table of looks, one for each code, learned, which join the codes' features; 0: features alone. A
+    centroid tells where a code's cells lie in feature space, a look what they show."""
+    look: int = 96
+    """Width L of a look."""
     patches: bool = False
     """Add to the picture each cell's own patch, a linear map of its feature, so that the blocks learn only what
     neighbours and fine detail change."""
@@ -86,9 +91,9 @@ class GeneratorConfig:
         """Check every field."""
         _widths(self.widths, "widths")
         _widths(self.spade_hidden if isinstance(self.spade_hidden, tuple) else (self.spade_hidden,), "spade_hidden")
-        for name in ("feature_width", "grid", "groups", "stem", "condition"):
+        for name in ("feature_width", "grid", "groups", "stem", "condition", "look"):
             _whole(getattr(self, name), name, 1)
-        for name in ("bottleneck", "trunk", "modulation_size"):
+        for name in ("bottleneck", "trunk", "modulation_size", "codes"):
             _whole(getattr(self, name), name, 0)
         _whole(self.modulated, "modulated", -1)
         self._check_agreement()
@@ -120,6 +125,11 @@ class GeneratorConfig:
                 )
 
     @property
+    def width(self) -> int:
+        """Width of what a cell brings: its feature and, with a table, its look."""
+        return self.feature_width + (self.look if self.codes else 0)
+
+    @property
     def patch(self) -> int:
         """Side of a cell in the picture, in pixels."""
         return self.size // self.grid
@@ -140,7 +150,7 @@ class GeneratorConfig:
     @property
     def stem_input(self) -> int:
         """Channels that the stem convolutions read."""
-        return self.bottleneck or self.feature_width
+        return self.bottleneck or self.width
 
     @property
     def size(self) -> int:

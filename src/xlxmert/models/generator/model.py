@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xlxmert.core.axes import Float, Tensor
+from xlxmert.core.axes import Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.models.generator.config import GeneratorConfig
 from xlxmert.models.generator.layers import (
@@ -140,7 +140,8 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         inputs, spectral = config.stem_input, config.spectral
-        self.bottleneck = nn.Conv2d(config.feature_width, config.bottleneck, 1) if config.bottleneck else None
+        self.looks = nn.Embedding(config.codes, config.look) if config.codes else None
+        self.bottleneck = nn.Conv2d(config.width, config.bottleneck, 1) if config.bottleneck else None
         self.stem = convolution(inputs, config.stem, 3, spectral, config.groups)
         self.style = convolution(inputs, config.condition, 3, spectral, config.groups) if config.spade_blocks else None
         self.trunk = nn.ModuleList(TrunkBlock(config.stem, spectral) for _ in range(config.trunk))
@@ -149,7 +150,7 @@ class Generator(nn.Module):
             UpBlock(self._norms(i, pair), *pair, config.late(i), config) for i, pair in enumerate(pairs)
         )
         self.heads = nn.ModuleList(convolution(width, 3, config.head_kernel, False) for width in config.widths)
-        self.patches = nn.Conv2d(config.feature_width, 3 * config.patch**2, 1) if config.patches else None
+        self.patches = nn.Conv2d(config.width, 3 * config.patch**2, 1) if config.patches else None
         start(self)
         self._start_unbounded()
         channels_last(self)
@@ -179,6 +180,7 @@ class Generator(nn.Module):
         features: Float[Tensor, "B F n n"],
         seeds: Sequence[int] | None = None,
         noise: Noise | None = None,
+        codes: Int[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, "B 3 S S"]:
         """Paint.
 
@@ -186,6 +188,7 @@ class Generator(nn.Module):
             features: a map of visual features, as the codebook's centroids give them.
             seeds: one seed per picture for its noise, which is then the same alone and in any batch; None: no noise.
             noise: another source of noise instead of ``seeds``.
+            codes: the codes behind the features, row-major; read by a generator with a table of looks only.
 
         Returns:
             pictures in [-1, 1], S = ``config.size``.
@@ -194,6 +197,7 @@ class Generator(nn.Module):
             XlxmertError: the map has another width or grid than the config, or there is not one seed per picture.
         """
         self._check(features, seeds)
+        features = self._with_looks(features, codes)  # (B, F + L, n, n)
         noise = seeded_noise(seeds) if seeds is not None and self.config.noise else noise
         shared = torch.tanh(self.bottleneck(features)) if self.bottleneck is not None else features  # (B, I, n, n)
         conditions = self._conditions(shared)
@@ -209,6 +213,49 @@ class Generator(nn.Module):
         if self.patches is not None:
             picture = picture + F.pixel_shuffle(self.patches(features).float(), self.config.patch)  # (B, 3, S, S)
         return torch.tanh(picture)  # (B, 3, S, S)
+
+    def _with_looks(self, features: Float[Tensor, "B F n n"], codes: Int[Tensor, "B N"] | None) -> Tensor:
+        """The features with the codes' looks beside them, if there is a table."""
+        if self.looks is None:
+            return features
+        if codes is None or int(codes.max()) >= self.config.codes:
+            found = "no codes" if codes is None else f"the code {int(codes.max())}"
+            raise XlxmertError(
+                f"the generator paints from codes below {self.config.codes} beside their features (found {found}): "
+                "use the codebook that it was trained with"
+            )
+        return torch.cat([features, grid_map(self.looks(codes.long())).to(features)], 1)
+
+    @torch.no_grad()
+    def start_from(self, patches: Float[Tensor, "K 3 s s"], weights: Float[Tensor, " K"]) -> None:
+        """Let looks and patches begin as the codes' mean patches: their principal components, and the way back.
+
+        Args:
+            patches: the mean patch of each code in [-1, 1], s = ``config.patch``.
+            weights: how much each code matters to the components, for example how often it occurs.
+
+        Raises:
+            XlxmertError: the generator has no table of looks or no patches, or they are of other sizes.
+        """
+        shape = (self.config.codes, 3, self.config.patch, self.config.patch)
+        if self.looks is None or self.patches is None or tuple(patches.shape) != shape:
+            raise XlxmertError(
+                f"expected a generator with looks and patches for {tuple(patches.shape)}, found {shape}, looks "
+                f"{self.looks is not None}, patches {self.patches is not None}: change its config"
+            )
+        rows = patches.flatten(1).clamp(-0.98, 0.98).atanh()  # the picture goes through tanh last
+        mean = (rows * weights[:, None]).sum(0) / weights.sum()
+        centred = rows - mean
+        kept = min(self.config.look, rows.shape[1])
+        covariance = (centred * weights[:, None]).T @ centred / weights.sum()
+        values, axes = torch.linalg.eigh(covariance)
+        axes = axes.flip(1)[:, :kept]  # (P, L)
+        spread = values.flip(0)[:kept].clamp(min=1e-8).sqrt()
+        first = self.config.feature_width
+        self.looks.weight.zero_()[:, :kept] = centred @ axes / spread
+        self.patches.weight.zero_()[:, first : first + kept, 0, 0] = axes * spread
+        assert self.patches.bias is not None
+        self.patches.bias.copy_(mean)
 
     def _conditions(self, shared: Tensor) -> Mapping[int, Tensor]:
         """The condition map at every side that SPADE meets, upsampled once and shared."""

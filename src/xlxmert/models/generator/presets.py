@@ -25,6 +25,7 @@ WORLD = GeneratorConfig(
     upsample_late=True,
     head="running",
     head_kernel=1,
+    codes=1024,
     patches=True,
     spectral=False,
     noise=False,
