@@ -106,10 +106,8 @@ def render(
     """
     torch.manual_seed(loop.seed)
     vocabulary = prepared.vocabulary
-    known = {"feature_width": vocabulary.width, "grid": vocabulary.spec.grid}
-    if shape.codes:
-        known["codes"] = len(vocabulary.codebook)
-    shape = dataclasses.replace(shape, **known)
+    rows = len(vocabulary.codebook) if shape.codes else 0
+    shape = dataclasses.replace(shape, feature_width=vocabulary.width, grid=vocabulary.spec.grid, codes=rows)
     codes, backbone = np.array(prepared.store.codes), load_backbone(deepest=8) if config.perceptual else None
     generator = Generator(shape)
     if shape.codes and shape.patches and not (loop.out / "checkpoints").exists():

@@ -223,6 +223,8 @@ class PretrainTask:
 class PretrainTurn(nn.Module):
     """The losses of a batch: whichever its labels ask for, heads run only where they do."""
 
+    weights: Tensor
+
     def __init__(self, model: Lxmert, weights: Float[Tensor, " K"]) -> None:
         """Take the model and the weights of the codes."""
         super().__init__()
