@@ -149,17 +149,17 @@ class PretrainTask:
         words, labels = self.store.padded(sentences), None
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
         matched, answers = torch.full((size,), -1), torch.zeros(size, len(self.store.answers))
-        hidden = torch.zeros(size, self.store.codes.shape[1], dtype=torch.bool)
-        if modality == "picture":
-            hidden = self._hide(self._codes(pictures), generator)
-            words = self._blanked(words, generator)
-        elif modality == "words":
+        if modality == "words":
             tokenizer, rate = self.store.tokenizer, self._word_rate(size, generator)
             words, labels = mask_words(words, self._specials, tokenizer.mask, tokenizer.size, rate, generator)
-        else:
+        elif modality == "none":
             answers = self.store.soft_answers(sentences)
             pictures, matched = self._swap(rng, sentences, pictures)
-        codes = self._codes(pictures)
+        codes = torch.from_numpy(self.store.codes[pictures].astype(np.int64))
+        hidden = torch.zeros_like(codes, dtype=torch.bool)
+        if modality == "picture":
+            hidden = self._hide(codes, generator)
+            words = self._blanked(words, generator)
         return Batch(words, codes, hidden, torch.full_like(words, -1) if labels is None else labels, matched, answers)
 
     def _draw(self, rng: np.random.Generator, size: int, modality: Modality) -> np.ndarray:
@@ -180,9 +180,6 @@ class PretrainTask:
         blank[:, 0], blank[:, 1] = tokenizer.start, tokenizer.end
         chosen = torch.rand(len(words), 1, generator=generator) < self.config.caption_dropout
         return torch.where(chosen, blank, words)
-
-    def _codes(self, pictures: np.ndarray) -> Int[Tensor, "B N"]:
-        return torch.from_numpy(self.store.codes[pictures].astype(np.int64))
 
     def _hide(self, codes: Int[Tensor, "B N"], generator: torch.Generator) -> Bool[Tensor, "B N"]:
         size, cells = codes.shape
