@@ -69,7 +69,8 @@ def _loss(model: Lxmert, words: Int[Tensor, "B T"], codes: Int[Tensor, "B N"], h
 def main(
     out: Path,
     codes: tuple[int, ...] = (world.WorldRecipe.codes,),
-    whiten: tuple[float, ...] = (world.FEATURES.whiten,),
+    embedded: tuple[int, ...] = (0, world.TAUGHT.embedded),
+    plain_weight: tuple[float, ...] = (world.TAUGHT.plain_weight,),
     balance: tuple[float, ...] = (world.WorldRecipe.balance,),
     muon_lr: tuple[float, ...] = (world.OBJECTIVES.optim.muon_lr,),
     code_balance: tuple[float, ...] = (world.OBJECTIVES.code_balance,),
@@ -82,7 +83,8 @@ def main(
     Args:
         out: where vocabularies, stores and runs go.
         codes: sizes of the vocabulary.
-        whiten: how far its features are whitened.
+        embedded: widths of what labels teach its features; 0 leaves them plain.
+        plain_weight: how long the plain feature is beside what is taught.
         balance: how much its k-means prefers things to plain areas.
         muon_lr: learning rates of the inner matrices; 0 leaves them to AdamW.
         code_balance: powers by which rare codes outweigh common ones in the loss.
@@ -91,18 +93,19 @@ def main(
         scored: test pictures.
     """
     scenes = [make_scene("test", 0, index) for index in range(scored)]
-    print("| codes | whiten | balance | Muon | code balance | PSNR | facts kept | own caption | another's |")
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for size, white, even in itertools.product(codes, whiten, balance):
+    heads = ("codes", "taught", "plain weight", "balance", "Muon", "code balance", "PSNR", "facts", "own", "another's")
+    print("|", " | ".join(heads), "|")
+    print("|", " | ".join("---:" for _ in heads), "|")
+    for size, width, plain, even in itertools.product(codes, embedded, plain_weight, balance):
         recipe = world.WorldRecipe(
             pictures=pictures,
             codes=size,
-            features=dataclasses.replace(world.FEATURES, whiten=white),
+            features=dataclasses.replace(world.TAUGHT, embedded=width, plain_weight=plain),
             balance=even,
             pretrain_steps=steps,
             log=lambda line: None,
         )
-        folder = out / f"{size}-{white}-{even}"
+        folder = out / f"{size}-{width}-{plain}-{even}"
         vocabulary = world.visual_vocabulary(folder, recipe)
         prepared = Prepared(world.prepare(folder, recipe, vocabulary), vocabulary)
         psnr, facts = kept(prepared, recipe, scenes)
@@ -112,7 +115,18 @@ def main(
             trial = dataclasses.replace(recipe, pretrain=objectives)
             model = world.pretrain(folder / f"muon-{rate}-power-{power}", trial, prepared, quiet=True)
             own, other = learned(model, prepared, scenes)
-            row = (size, white, even, rate, power, f"{psnr:.1f} dB", f"{facts:.1%}", f"{own:.2f}", f"{other:.2f}")
+            row = (
+                size,
+                width,
+                plain,
+                even,
+                rate,
+                power,
+                f"{psnr:.1f} dB",
+                f"{facts:.1%}",
+                f"{own:.2f}",
+                f"{other:.2f}",
+            )
             print("|", " | ".join(map(str, row)), "|", flush=True)
 
 

@@ -1,6 +1,7 @@
 """The verbs world, codebook and prepare: a tiny walk to a store, and every wrong input as one clear line."""
 
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -15,12 +16,14 @@ from xlxmert.cli import codebook, prepare, world
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import write_json
 from xlxmert.data.answers import AnswerTable
+from xlxmert.data.cells import label_cells
 from xlxmert.data.store import Store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.data.world.captions import make_captions
 from xlxmert.data.world.questions import make_questions
 from xlxmert.data.world.scene import make_scene
 from xlxmert.data.world.write import write_world
+from xlxmert.recipes import codebook as recipe_codebook
 from xlxmert.recipes.codebook import CodebookRecipe, fit_codebook, parse_depths
 from xlxmert.recipes.prepare import PrepareRecipe, frequent_answers
 from xlxmert.recipes.sources import Line
@@ -121,6 +124,43 @@ def test_the_codebook_looks_at_no_more_pictures_than_it_may(road: Path) -> None:
     seen: list[tuple[int, int]] = []
     fitted = fit_codebook(road / "world/images", recipe, progress=lambda done, total: seen.append((done, total)))
     assert fitted.pictures == 3 and seen == [(done, 6) for done in range(1, 7)]
+
+
+def test_instances_teach_the_codebook_and_unreadable_pictures_do_not_shift_their_labels(
+    road: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instances = road / "world/annotations/instances_train.json"
+    taught = {"instances": instances, "embedded": 8, "lessons": 5, "json": True}
+    asked: list[torch.Tensor] = []
+    numbered = recipe_codebook.cell_labels
+    monkeypatch.setattr(
+        recipe_codebook, "cell_labels", lambda cells: asked.append(torch.from_numpy(cells.things)) or numbered(cells)
+    )
+    monkeypatch.setattr(recipe_codebook, "label_cells", functools.partial(label_cells, least=1))
+    assert codebook.run(colours_only(road, out=tmp_path / "v", **taught)) == 0
+    assert json.loads(capsys.readouterr().out)["width"] == 20 == VisualVocabulary.load(tmp_path / "v").width
+    images = tmp_path / "images"
+    shutil.copytree(road / "world/images/train", images)
+    (images / "000000000003.png").write_bytes(b"")
+    assert codebook.run(colours_only(road, images=images, out=tmp_path / "w", **taught)) == 0
+    shown = [sorted((row > 0).sum(1).tolist()) for row in asked]
+    assert len(shown[0]) == PICTURES and len(shown[1]) == PICTURES - 1
+    by_picture = [tuple((row > 0).tolist()) for row in asked[0]]
+    assert all(tuple((row > 0).tolist()) in by_picture for row in asked[1])
+
+
+def test_instances_must_fit_the_pictures_and_the_options(road: Path, tmp_path: Path) -> None:
+    instances = road / "world/annotations/instances_train.json"
+    with pytest.raises(UsageError, match=r"boxes are of whole pictures \(found crop"):
+        codebook.run(colours_only(road, out=tmp_path / "v", instances=instances, crop=True))
+    with pytest.raises(UsageError, match=r"embedded > 0, or neither"):
+        codebook.run(colours_only(road, out=tmp_path / "v", instances=instances, embedded=0))
+    with pytest.raises(XlxmertError, match=r"found none of 8: check both"):
+        codebook.run(colours_only(road, images=road / "world/images/val", out=tmp_path / "v", instances=instances))
+    with pytest.raises(XlxmertError, match="captions_train"):
+        broken = road / "world/annotations/captions_train.json"
+        codebook.run(colours_only(road, out=tmp_path / "v", instances=broken))
+    assert not (tmp_path / "v").exists()
 
 
 def test_depths_are_read_from_text() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlxmert.core.seeds import torch_generator
-from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, uniform_mask
+from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, thinned, uniform_mask
 
 SPECIALS = (0, 1, 2, 3, 4)
 
@@ -69,3 +69,17 @@ def test_of_the_chosen_words_four_fifths_become_masks_and_a_tenth_noise() -> Non
     assert abs(float(chosen.float().mean()) - 0.15) < 0.01
     assert abs(float((corrupted[chosen] == 4).float().mean()) - 0.8) < 0.02
     assert abs(float((corrupted[chosen] == 9).float().mean()) - 0.1) < 0.02
+
+
+def test_thinned_weights_stand_for_all_of_them() -> None:
+    weights = torch.tensor([0.0] * 50 + [0.1] * 300 + [1.0] * 60 + [40.0] * 3)
+    draws = torch.stack([thinned(weights, 50, torch_generator("thin", seed)) for seed in range(2000)])
+    assert torch.allclose(draws.mean(0), weights, atol=0.12)
+    assert abs(float((draws > 0).sum(1).float().mean()) - 50) < 1
+    assert bool((draws[:, -3:] == 40).all()) and not bool(draws[:, :50].any())
+
+
+def test_few_weights_are_left_as_they_are() -> None:
+    weights = torch.tensor([[0.0, 0.5], [2.0, 0.0]])
+    assert torch.equal(thinned(weights, 2, torch_generator("thin")), weights)
+    assert not bool(thinned(torch.zeros(2, 3), 2, torch_generator("thin")).any())

@@ -153,13 +153,33 @@ def test_weighted_codes_are_learned_with_the_chances_of_the_data() -> None:
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value, _ = code_loss(logits.expand(100, 3), targets, weights)
+        value, _ = code_loss(logits.expand(100, 3), targets, weights[targets], weights.log())
         value.backward()
         return value
 
     optimizer.step(loss)
     torch.testing.assert_close(logits.detach().softmax(0), torch.tensor([0.8, 0.15, 0.05]), atol=1e-3, rtol=0)
     assert torch.equal(code_weights(torch.tensor([80.0, 15.0, 5.0]), 0.0), torch.ones(3))
+
+
+def test_all_hidden_cells_are_asked_unless_fewer_are_wanted(store: Store) -> None:
+    every = make_task(store, modalities=(1.0, 0.0, 0.0), code_balance=0.5)
+    few = make_task(store, modalities=(1.0, 0.0, 0.0), code_balance=0.5, most_cells=40)
+    kept, sums = [], []
+    for step in range(60):
+        one, two = every.batch(step, 16), few.batch(step, 16)
+        assert torch.equal(one.code_weights > 0, one.hidden) and torch.equal(one.hidden, two.hidden)
+        assert not bool((two.code_weights > 0)[~two.hidden].any())
+        assert torch.allclose(one.code_weights[one.hidden], code_weights_of(every, one.codes[one.hidden]))
+        kept.append(int((two.code_weights > 0).sum()))
+        sums.append(float(two.code_weights.sum() / one.code_weights.sum()))
+    assert abs(np.mean(kept) - 40) < 3 and abs(np.mean(sums) - 1) < 0.05
+    assert not bool(make_task(store, modalities=(0.0, 1.0, 0.0)).batch(0, 8).code_weights.any())
+
+
+def code_weights_of(task: PretrainTask, codes: torch.Tensor) -> torch.Tensor:
+    counts = torch.bincount(torch.from_numpy(task.store.codes.astype(np.int64)).flatten(), minlength=8)
+    return code_weights(counts.float(), task.config.code_balance)[codes]
 
 
 def test_blank_captions_come_as_often_as_asked_and_hide_nothing_else(store: Store) -> None:

@@ -7,8 +7,7 @@ from typing import Literal
 from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
 from xlxmert.core.errors import XlxmertError
-from xlxmert.recipes.codebook import CodebookRecipe, fit_codebook, parse_depths
-from xlxmert.recipes.world import FEATURES
+from xlxmert.recipes.codebook import FEATURES, CodebookRecipe, fit_codebook, parse_depths
 from xlxmert.studio.studio import pick_device
 from xlxmert.vision.regions import FeatureSpec
 
@@ -43,6 +42,14 @@ class Options:
     """Principal axes of the feature that are kept; 0 keeps all as they are."""
     whiten: float = FEATURES.whiten
     """How far the kept axes are brought to the same variance, from 0 to 1."""
+    instances: Path | None = None
+    """COCO's instances_*.json of the pictures: the codes are taught to tell its things and their attributes apart."""
+    embedded: int = 64
+    """With --instances: width of the vector that is taught."""
+    plain_weight: float = 0.6
+    """With --instances: how long the plain feature is beside that vector."""
+    lessons: int = 3000
+    """With --instances: steps in which it is taught."""
     size: int = 256
     """Side in pixels to which pictures are brought."""
     crop: bool = False
@@ -66,6 +73,8 @@ def recipe_of(options: Options) -> CodebookRecipe:
         options.colour_weight,
         kept=options.kept,
         whiten=options.whiten,
+        embedded=options.embedded if options.instances else 0,
+        plain_weight=options.plain_weight,
     )
     return CodebookRecipe(
         options.codes,
@@ -77,6 +86,8 @@ def recipe_of(options: Options) -> CodebookRecipe:
         size=options.size,
         crop=options.crop,
         workers=options.workers,
+        instances=options.instances,
+        lessons=options.lessons,
     )
 
 

@@ -14,7 +14,9 @@ class Batch:
     codes: Int[Tensor, "B N"]
     """The pictures' true codes."""
     hidden: Bool[Tensor, "B N"]
-    """True at cells that the model must not see and has to predict."""
+    """True at cells that the model must not see."""
+    code_weights: Float[Tensor, "B N"]
+    """How much the prediction of each cell's code counts; 0 where nobody asks."""
     word_labels: Int[Tensor, "B T"]
     """True ids at masked words, -1 elsewhere."""
     matched: Int[Tensor, " B"]

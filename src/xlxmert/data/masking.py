@@ -85,3 +85,21 @@ def mask_words(
     noise = torch.randint(max(specials) + 1, vocabulary, words.shape, generator=generator)
     corrupted = torch.where(chosen & (kind < 0.8), mask, torch.where(chosen & (kind >= 0.9), noise, words))
     return corrupted, labels
+
+
+def thinned(weights: Float[Tensor, "*any"], most: int, generator: torch.Generator) -> Float[Tensor, "*any"]:
+    """Fewer weights that stand for all: about ``most`` are kept, the others become 0 (Poisson sampling).
+
+    A weight is kept with a chance in proportion to it, at most 1, and divided by that chance, so that any weighted sum
+    has the expectation that it had before.
+    """
+    if int((weights > 0).sum()) <= most:
+        return weights
+    sure = torch.zeros_like(weights, dtype=torch.bool)
+    scale = 0.0
+    for _ in range(8):  # those whose chance would pass 1 are sure, the others share what is left
+        scale = (most - int(sure.sum())) / float(weights[~sure].sum().clamp(min=1e-12))
+        sure = weights * scale >= 1
+    chances = (weights * scale).clamp(max=1.0)
+    kept = torch.rand(weights.shape, generator=generator) < chances
+    return torch.where(kept, weights / chances.clamp(min=1e-12), 0.0)

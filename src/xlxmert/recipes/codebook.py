@@ -1,20 +1,27 @@
 """A visual vocabulary from a folder of pictures: what ``xlxmert codebook`` does."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.seeds import numpy_generator
-from xlxmert.data.pictures import list_pictures
+from xlxmert.data.cells import LabelledCells, label_cells
+from xlxmert.data.coco import read_instances
+from xlxmert.data.pictures import PictureFolder, list_pictures
+from xlxmert.data.records import InstanceRecord
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
-from xlxmert.recipes.world import FEATURES
 from xlxmert.vision.backbone import load_backbone
+from xlxmert.vision.labels import CellLabels
 from xlxmert.vision.regions import Depth, FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
 
+FEATURES = FeatureSpec(depths=(Depth(4, 2), Depth(8, 2)), colour_parts=4, kept=96, whiten=0.65)
+"""Two depths of the backbone and 4x4 mean colours per cell; chosen by the measurements in docs/results.md."""
 STATISTICS = 600
 """Pictures on which the features' linear maps are measured."""
 MOST_CODES = 2**16
@@ -45,16 +52,27 @@ class CodebookRecipe:
     """Keep the centre square of a picture instead of squashing it."""
     workers: int = 2
     """Threads that decode pictures."""
+    instances: Path | None = None
+    """COCO's ``instances_*.json`` of the pictures, with or without attributes: codes then tell its things apart."""
+    lessons: int = 3000
+    """With instances: steps in which the features are taught."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not 1 <= self.codes <= MOST_CODES:
             raise UsageError(f"expected between 1 and {MOST_CODES} codes, found {self.codes}: pass --codes")
-        low = [name for name in ("iterations", "per_code", "size", "workers") if getattr(self, name) < 1]
+        low = [name for name in ("iterations", "per_code", "size", "workers", "lessons") if getattr(self, name) < 1]
         if low or self.pictures < 0 or self.balance < 0:
             raise UsageError(
-                "expected iterations, per_code, size and workers of at least 1, pictures and balance of at least 0, "
-                f"found {self}"
+                "expected iterations, per_code, size, workers and lessons of at least 1, pictures and balance of at "
+                f"least 0, found {self}"
+            )
+        if self.instances is not None and self.crop:
+            raise UsageError("boxes are of whole pictures (found crop with instances): leave one of the two out")
+        if (self.instances is None) != (not self.features.embedded):
+            raise UsageError(
+                f"expected instances and a feature spec with embedded > 0, or neither (found {self.instances} and "
+                f"embedded={self.features.embedded})"
             )
 
 
@@ -109,22 +127,59 @@ def fit_codebook(
             f"expected at least {recipe.codes} cells for {recipe.codes} codes, found {cells} in {len(paths)} pictures "
             f"of {images}: add pictures or pass a smaller --codes"
         )
+    things = _things(images, recipe.instances) if recipe.instances is not None else None
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
     first, total = paths[:STATISTICS], len(paths) + len(paths[:STATISTICS])
     backbone = load_backbone(deepest=max(recipe.features.deepest, 2)).to(device)
     sample = (picture for _, picture in reader.read(first, total, progress))
     extractor = FeatureExtractor.fit(backbone, recipe.features, sample)
-    every = (p for _, p in reader.read(paths, total, lambda done, _: progress(len(first) + done, total)))
+    seen: list[Path] = []
+
+    def every() -> Iterator[np.ndarray]:
+        for path, picture in reader.read(paths, total, lambda done, _: progress(len(first) + done, total)):
+            seen.append(path)
+            yield picture
+
+    def labels() -> CellLabels:
+        assert things is not None
+        return cell_labels(label_cells([things.get(path, ()) for path in seen], recipe.features.grid))
+
     vocabulary = fit_vocabulary(
         extractor,
-        every,
+        every(),
         recipe.codes,
         recipe.iterations,
         recipe.seed,
         balance=recipe.balance,
         per_code=recipe.per_code,
+        labels=None if things is None else labels,
+        lessons=recipe.lessons,
     )
     return Fitted(vocabulary, len(paths) - len(reader.unreadable), reader.unreadable)
+
+
+def cell_labels(cells: LabelledCells) -> CellLabels:
+    """The labels of P pictures' cells as one row of M = P * N cells."""
+    arrays = torch.from_numpy(cells.things), torch.from_numpy(cells.attributes), torch.from_numpy(cells.parts)
+    return CellLabels(*(array.flatten(0, 1) for array in arrays))
+
+
+def _things(images: Path, instances: Path) -> dict[Path, list[InstanceRecord]]:
+    """The things of every annotated picture in the folder, by its file.
+
+    Raises:
+        XlxmertError: the file is unreadable, or none of its pictures is in the folder.
+    """
+    pictures, records = read_instances(instances)
+    folder = PictureFolder(images, pictures)
+    files = {picture.id: folder.path(picture.id) for picture in pictures if picture.id in folder}
+    if not files:
+        raise XlxmertError(f"expected pictures of {instances} in {images}, found none of {len(pictures)}: check both")
+    things: dict[Path, list[InstanceRecord]] = {}
+    for record in records:
+        if record.picture_id in files:
+            things.setdefault(files[record.picture_id], []).append(record)
+    return things
 
 
 def _chosen(paths: list[Path], recipe: CodebookRecipe) -> list[Path]:

@@ -14,6 +14,7 @@ Time and scores of the run that made the bundled checkpoint: docs/results.md.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.answers import AnswerTable
+from xlxmert.data.cells import label_cells
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
-from xlxmert.data.world.annotations import captions_of, vqa_of
+from xlxmert.data.world.annotations import captions_of, instances_of, vqa_of
 from xlxmert.data.world.render import render as render_scene
 from xlxmert.data.world.scene import WORLD, Cut, make_scene
 from xlxmert.models.generator import Generator, GeneratorConfig
@@ -38,6 +40,7 @@ from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
 from xlxmert.recipes import train_store
 from xlxmert.recipes.card import model_card
+from xlxmert.recipes.codebook import FEATURES, cell_labels
 from xlxmert.recipes.evaluate import evaluate_world
 from xlxmert.recipes.train_store import WARM_START, Prepared
 from xlxmert.studio import Studio
@@ -45,21 +48,22 @@ from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.tasks.render import RenderConfig
 from xlxmert.train import TrainConfig
 from xlxmert.vision.backbone import load_backbone
-from xlxmert.vision.regions import Depth, FeatureSpec
+from xlxmert.vision.labels import CellLabels
+from xlxmert.vision.regions import FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
 
-FEATURES = FeatureSpec(depths=(Depth(4, 2), Depth(8, 2)), colour_parts=4, kept=96, whiten=0.65)
-"""Two depths of the backbone and 4x4 mean colours per cell; chosen by the measurements in docs/results.md."""
-
+TAUGHT = dataclasses.replace(FEATURES, embedded=64)
+"""The same after a learned vector that tells things and their attributes apart, as the papers' detector does."""
 
 OBJECTIVES = PretrainConfig(
-    modalities=(0.45, 0.2, 0.35),
+    modalities=(0.4, 0.25, 0.35),
     visual_mask="blocks",
     rare_first=0.5,
     word_mask="uniform",
     match_kinds=("caption",),
     word_kinds=("caption",),
     code_balance=0.5,
+    most_cells=768,
     caption_dropout=0.1,
     questions=0.6,
     optim=OptimConfig(lr=5e-4, muon_lr=0.01, betas=(0.9, 0.98), weight_decay=0.01),
@@ -80,9 +84,9 @@ class WorldRecipe:
     """Seed of the world and of training."""
     cut: Cut = WORLD
     """The part of the world that is used."""
-    codes: int = 6144
+    codes: int = 8192
     """K, size of the visual vocabulary."""
-    features: FeatureSpec = FEATURES
+    features: FeatureSpec = TAUGHT
     """What a code stands for."""
     vocabulary_pictures: int = 12_000
     """Pictures that the vocabulary is fitted on."""
@@ -90,13 +94,15 @@ class WorldRecipe:
     """How much k-means prefers things to plain areas."""
     iterations: int = 10
     """Rounds of k-means."""
+    lessons: int = 3000
+    """Steps in which the features are taught to tell things apart."""
     model: LxmertConfig = WORLD_MODEL
     """The transformer; the data fill its vocabulary, codes, feature width and answers."""
     generator: GeneratorConfig = WORLD_GENERATOR
     """The image generator; the data fill its feature width."""
     pretrain: PretrainConfig = OBJECTIVES
     """Objectives."""
-    pretrain_steps: int = 12_000
+    pretrain_steps: int = 9000
     """Steps of pre-training."""
     pretrain_batch: int = 64
     """Sentences per step of pre-training."""
@@ -219,8 +225,17 @@ def visual_vocabulary(out: Path, recipe: WorldRecipe) -> VisualVocabulary:
                 recipe.seed,
                 balance=recipe.balance,
                 per_code=32,
+                labels=functools.partial(labels, recipe, count) if recipe.features.embedded else None,
+                lessons=recipe.lessons,
             ).save(path)
     return VisualVocabulary.load(path)
+
+
+def labels(recipe: WorldRecipe, count: int) -> CellLabels:
+    """What stands in the cells of the first training pictures, as their annotations say."""
+    scenes = (make_scene("train", recipe.seed, index, recipe.cut) for index in range(count))
+    instances = [instances_of(scene, "train", index) for index, scene in enumerate(scenes)]
+    return cell_labels(label_cells(instances, recipe.features.grid))
 
 
 def _bfloat() -> Any:

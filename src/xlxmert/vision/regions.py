@@ -54,6 +54,10 @@ class FeatureSpec:
     whiten: float = 0.0
     """How far the kept axes are brought to the same variance: 0 not at all, 1 wholly. Plain areas differ along few axes
     of large variance and things along many of small variance, so whitening gives the codes to the things."""
+    embedded: int = 0
+    """Width of a learned vector that stands before the feature and tells labelled things apart (`LabelEmbedding`)."""
+    plain_weight: float = 0.6
+    """How long the feature is beside the learned vector, if there is one (root mean square over cells)."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -61,6 +65,8 @@ class FeatureSpec:
             raise UsageError(f"expected grid >= 1, colour_parts >= 0 and colour_weight >= 0, found {self}")
         if self.kept < 0 or not 0 <= self.whiten <= 1 or (self.whiten and not self.kept):
             raise UsageError(f"expected kept >= 0 and whiten in [0, 1], with kept > 0 for whitening, found {self}")
+        if self.embedded < 0 or self.plain_weight < 0:
+            raise UsageError(f"expected embedded >= 0 and plain_weight >= 0, found {self}")
         if not self.depths and not self.colour_parts:
             raise UsageError("expected at least one depth or colour_parts > 0: the feature would be empty")
 

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,11 @@ from xlxmert.core.images import to_floats
 from xlxmert.core.seeds import torch_generator
 from xlxmert.vision.backbone import Backbone, load_backbone
 from xlxmert.vision.codebook import Codebook
+from xlxmert.vision.labels import CellLabels, LabelEmbedding, teach
 from xlxmert.vision.regions import FeatureSpec, Statistics, cell_blocks, fit_statistics, fit_whole, grid_pool
+
+EMBEDDING = "embedding."
+"""What the embedding's tensors are called in a file."""
 
 Picture = UInt8[Tensor, "_ _ 3"] | UInt8[np.ndarray, "_ _ 3"]
 
@@ -29,11 +33,14 @@ class FeatureExtractor:
         backbone: a frozen picture network.
         spec: what a feature is made of.
         statistics: the blocks' linear maps, fitted for this backbone and spec.
+        embedding: tells labelled things apart; features are plain without it.
     """
 
-    def __init__(self, backbone: Backbone, spec: FeatureSpec, statistics: Statistics) -> None:
+    def __init__(
+        self, backbone: Backbone, spec: FeatureSpec, statistics: Statistics, embedding: LabelEmbedding | None = None
+    ) -> None:
         """Keep the parts; see the class."""
-        self.backbone, self.spec, self.statistics = backbone, spec, statistics
+        self.backbone, self.spec, self.statistics, self.embedding = backbone, spec, statistics, embedding
 
     @classmethod
     def fit(cls, backbone: Backbone, spec: FeatureSpec, pictures: Iterable[Picture]) -> "FeatureExtractor":
@@ -48,8 +55,8 @@ class FeatureExtractor:
         pictures = list(pictures) if spec.kept else pictures
         statistics = fit_statistics(blocks(), spec)
         if spec.kept:
-            plain = cls(backbone, dataclasses.replace(spec, kept=0, whiten=0.0), statistics)
-            statistics = fit_whole((plain.features(stack) for stack in stacked(pictures, 32)), statistics, spec)
+            blocks_alone = cls(backbone, dataclasses.replace(spec, kept=0, whiten=0.0), statistics)
+            statistics = fit_whole((blocks_alone.features(stack) for stack in stacked(pictures, 32)), statistics, spec)
         return cls(backbone, spec, statistics)
 
     @torch.no_grad()
@@ -59,12 +66,37 @@ class FeatureExtractor:
         for stack in torch.split(pictures, _together(self.backbone)):
             pixels = to_floats(stack.to(_device(self.backbone)))  # (b, 3, H, W)
             maps = self.backbone(pixels, self.spec.deepest)
-            features.append(grid_pool(maps, pixels, self.spec, self.statistics))  # (b, N, F)
+            features.append(self.finished(grid_pool(maps, pixels, self.spec, self.statistics)))  # (b, N, F)
         return torch.cat(features)  # (B, N, F)
+
+    def finished(self, plain: Float[Tensor, "*any _"]) -> Float[Tensor, "*any F"]:
+        """Plain features with the learned vector before them, if there is one; always in single precision."""
+        if self.embedding is None:
+            return plain
+        with torch.autocast(plain.device.type, enabled=False):
+            finished: Tensor = self.embedding(plain)
+        return finished
+
+    def taught(
+        self, plain: Float[Tensor, "M _"], labels: CellLabels, lessons: int, seed: int = 0
+    ) -> "FeatureExtractor":
+        """The same extractor with an embedding taught on labelled cells, whose features so far are ``plain``.
+
+        Raises:
+            XlxmertError: no cell shows a thing, or the spec has no ``embedded`` width.
+        """
+        if not self.spec.embedded:
+            raise XlxmertError("expected a width for what labels teach, found embedded=0: set it in the feature spec")
+        net = teach(plain, labels, self.spec.embedded, self.spec.plain_weight, lessons, seed)
+        return FeatureExtractor(self.backbone, self.spec, self.statistics, net)
 
     @property
     def width(self) -> int:
         """F, the width of a feature."""
+        return self._plain_width + (0 if self.embedding is None else self.spec.embedded)
+
+    @property
+    def _plain_width(self) -> int:
         if self.spec.kept:
             return self.spec.kept
         parts = [depth.parts for depth in self.spec.depths] + [self.spec.colour_parts] * bool(self.spec.colour_parts)
@@ -79,14 +111,22 @@ class VisualVocabulary(FeatureExtractor):
         spec: what a feature is made of.
         statistics: the blocks' linear maps.
         codebook: centroids of such features.
+        embedding: tells labelled things apart; features are plain without it.
 
     Raises:
         XlxmertError: the codebook's centroids are not as wide as the features.
     """
 
-    def __init__(self, backbone: Backbone, spec: FeatureSpec, statistics: Statistics, codebook: Codebook) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        spec: FeatureSpec,
+        statistics: Statistics,
+        codebook: Codebook,
+        embedding: LabelEmbedding | None = None,
+    ) -> None:
         """Keep the parts; see the class."""
-        super().__init__(backbone, spec, statistics)
+        super().__init__(backbone, spec, statistics, embedding)
         if codebook.width != self.width:
             raise XlxmertError(
                 f"expected centroids of width {self.width} for this feature spec, found {codebook.width}: "
@@ -113,7 +153,8 @@ class VisualVocabulary(FeatureExtractor):
     def to(self, device: torch.device | str) -> "VisualVocabulary":
         """The same vocabulary on another device; the backbone itself is moved."""
         statistics, codebook = self.statistics.to(device), self.codebook.to(device)
-        return VisualVocabulary(self.backbone.to(device), self.spec, statistics, codebook)
+        embedding = None if self.embedding is None else self.embedding.to(device)
+        return VisualVocabulary(self.backbone.to(device), self.spec, statistics, codebook, embedding)
 
     def config(self) -> dict[str, Any]:
         """What `load` needs besides tensors, ready for JSON."""
@@ -124,6 +165,8 @@ class VisualVocabulary(FeatureExtractor):
         tensors = {"centroids": self.codebook.centroids}
         for index, (mean, axes) in enumerate(zip(self.statistics.means, self.statistics.axes, strict=True)):
             tensors |= {f"statistics.{index}.mean": mean, f"statistics.{index}.axes": axes}
+        if self.embedding is not None:
+            tensors |= {f"{EMBEDDING}{name}": tensor for name, tensor in self.embedding.state_dict().items()}
         write_tensors(path, tensors, {"fingerprint": self.codebook.fingerprint, "config": json.dumps(self.config())})
 
     @classmethod
@@ -145,7 +188,7 @@ class VisualVocabulary(FeatureExtractor):
             raise XlxmertError(f"expected {missing} in {path}, found {sorted(tensors)}: fit or download it again")
         statistics = Statistics(tuple(tensors[key] for key in means), tuple(tensors[key] for key in axes))
         network = backbone or load_backbone(config["backbone"], max(spec.deepest, 2))
-        return cls(network, spec, statistics, codebook)
+        return cls(network, spec, statistics, codebook, _embedding(tensors))
 
 
 def fit_vocabulary(
@@ -158,8 +201,12 @@ def fit_vocabulary(
     batch: int = 32,
     balance: float = 0.0,
     per_code: int = 256,
+    labels: Callable[[], CellLabels] | None = None,
+    lessons: int = 3000,
 ) -> VisualVocabulary:
     """Fit a codebook on the features of pictures, streaming; only the cells that are kept stay in memory.
+
+    With labels of the pictures' cells the extractor is first taught to tell their things apart.
 
     Args:
         extractor: gives the features.
@@ -171,7 +218,15 @@ def fit_vocabulary(
         batch: pictures per batch.
         balance: see `Codebook.fit`.
         per_code: see `Codebook.fit`.
+        labels: gives those of all cells of all pictures, in their order, and is asked when the pictures have been read;
+            it needs every cell (``cells`` 0).
+        lessons: steps of teaching, if there are labels.
+
+    Raises:
+        XlxmertError: there are no pictures, fewer cells than codes, or labels of other cells.
     """
+    if labels is not None and cells:
+        raise XlxmertError(f"expected all cells of the pictures where they are labelled, found cells={cells}: set it 0")
     kept = []
     for number, stack in enumerate(stacked(pictures, batch)):
         rows = extractor.features(stack).flatten(0, 1).cpu()  # (B * N, F)
@@ -181,9 +236,19 @@ def fit_vocabulary(
         kept.append(rows)
     if not kept:
         raise XlxmertError("expected pictures to fit the visual vocabulary on, found none")
-    codebook = Codebook.fit(torch.cat(kept), codes, iterations, seed, per_code, balance)
-    device = _device(extractor.backbone)
-    return VisualVocabulary(extractor.backbone, extractor.spec, extractor.statistics.to(device), codebook.to(device))
+    rows = torch.cat(kept)  # (M, F)
+    if labels is not None:
+        extractor = extractor.taught(rows, labels(), lessons, seed)
+        rows = torch.cat([extractor.finished(some) for some in torch.split(rows, 8192)])
+    codebook = Codebook.fit(rows, codes, iterations, seed, per_code, balance)
+    network, spec, statistics = extractor.backbone, extractor.spec, extractor.statistics
+    return VisualVocabulary(network, spec, statistics, codebook, extractor.embedding).to(_device(network))
+
+
+def _embedding(tensors: dict[str, Tensor]) -> LabelEmbedding | None:
+    """The embedding in a file's content, if there is one."""
+    own = {name.removeprefix(EMBEDDING): tensor for name, tensor in tensors.items() if name.startswith(EMBEDDING)}
+    return LabelEmbedding.of(own) if own else None
 
 
 def stacked(pictures: Iterable[Picture], batch: int) -> Iterator[UInt8[Tensor, "B H W 3"]]:

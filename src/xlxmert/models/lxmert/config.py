@@ -58,7 +58,8 @@ class LxmertConfig:
     code_head: CodeHeadKind = "centroids"
     """Output weights of the code head: the frozen centroids (paper), learned ones, or the sum of both scores."""
     code_input: CodeInputKind = "centroids"
-    """How a picture's codes enter: as centroid features (paper), through a learned table, or as the sum of both."""
+    """How a picture's codes enter: as centroid features (paper), through a learned table, or as the sum of both, the
+    table starting at zero."""
     grid_position: GridPositionKind = "box"
     """What tells cells apart: their boxes (paper), or boxes plus a learned vector per cell."""
     norm: NormKind = "after"

@@ -47,6 +47,8 @@ class Lxmert(nn.Module):
         self.register_buffer("centroids", torch.zeros(config.codes, config.feature_width) if config.codes else None)
         self.register_buffer("cell_boxes", grid_boxes(config.grid), persistent=False)
         self.apply(init_weights)
+        if config.code_input == "both" and self.picture.codes is not None:  # the features speak first
+            nn.init.zeros_(self.picture.codes.table.weight)
 
     def forward(
         self,
