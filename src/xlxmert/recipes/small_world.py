@@ -28,6 +28,7 @@ SMALL = WorldRecipe(
     cut=SMALL_CUT,
     codes=768,
     vocabulary_pictures=1200,
+    lessons=800,
     model=dataclasses.replace(WORLD_MODEL, cross_layers=3),
     pretrain=dataclasses.replace(
         OBJECTIVES, optim=dataclasses.replace(OBJECTIVES.optim, lr=1e-3, muon_lr=0.02)

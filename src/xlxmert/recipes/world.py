@@ -102,7 +102,7 @@ class WorldRecipe:
     """The image generator; the data fill its feature width."""
     pretrain: PretrainConfig = OBJECTIVES
     """Objectives."""
-    pretrain_steps: int = 9000
+    pretrain_steps: int = 8000
     """Steps of pre-training."""
     pretrain_batch: int = 64
     """Sentences per step of pre-training."""
