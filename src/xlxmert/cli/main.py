@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import xlxmert
 from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.threads import wait_actively
 
 VERBS = {
     "world": "write the built-in world as data-set files",
@@ -26,6 +27,9 @@ VERBS = {
     "demo": "paint, caption and answer with the bundled checkpoint; write a gallery",
 }
 """Every verb in the road's order; ``xlxmert.cli.<verb>`` has a dataclass ``Options`` and ``run(options) -> int``."""
+
+TRAINING = ("pretrain", "render", "demo")
+"""Verbs that train, or may."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +80,8 @@ def _run_verb(verb: str, words: Sequence[str]) -> int:
     """Parse a verb's options and run it; nothing of the other verbs is imported."""
     import tyro
 
+    if verb in TRAINING:
+        wait_actively()
     module = importlib.import_module(f"xlxmert.cli.{verb}")
     try:
         options = tyro.cli(module.Options, prog=f"xlxmert {verb}", args=words, config=(tyro.conf.FlagCreatePairsOff,))

@@ -108,7 +108,7 @@ class WorldRecipe:
     """Sentences per step of pre-training."""
     render: RenderConfig = WARM_START
     """Losses of the image generator."""
-    render_steps: int = 3000
+    render_steps: int = 2500
     """Steps of the image generator."""
     render_batch: int = 16
     """Pictures per step of the image generator."""

@@ -1,7 +1,5 @@
 """The machine that a run trains on: device, precision and processes, by way of accelerate."""
 
-import ctypes
-import sys
 from typing import Any
 
 import torch
@@ -43,24 +41,6 @@ def make_accelerator(config: TrainConfig) -> Any:
             "launch with torchrun or accelerate launch --multi_gpu"
         )
     return accelerator
-
-
-def keep_memory() -> None:
-    """Let the C library keep freed memory for the next step, where it is glibc; training calls it once.
-
-    By default every large tensor is mapped anew and its pages are cleared by the kernel: on a CPU that takes a good part
-    of a step. The memory goes back to the system when the process ends (docs/results.md, "Speed of training").
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        set_option = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # the numbers of malloc.h
-    set_option(mmap_max, 0)
-    set_option(trim_threshold, 2**31 - 1)
-    set_option(top_pad, 2**28)
 
 
 def resolve_precision(config: TrainConfig) -> str:

@@ -84,7 +84,7 @@ class _Lessons(nn.Module):
         super().__init__()
         self.net, embedded = net, net.last.out_features
         self.things = nn.Linear(embedded, int(labels.things.max()) + 1)
-        self.attributes = nn.Linear(embedded, labels.attributes.shape[1])
+        self.attributes = nn.Linear(embedded, max(labels.attributes.shape[1], 1))
         self.parts = nn.Linear(embedded, max(int(labels.parts.max()) + 1, 1))
 
     def forward(self, features: Tensor, labels: CellLabels) -> Tensor:
