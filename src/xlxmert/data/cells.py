@@ -46,7 +46,7 @@ def label_cells(pictures: Sequence[Sequence[InstanceRecord]], grid: int, least: 
     seen = [_seen(things, grid) for things in pictures]
     every = [each for cells in seen for each in cells if each is not None]
     names = _numbers(Counter(thing.category for thing, _ in every), least)
-    attributes = _numbers(Counter(name for thing, _ in every for name in set(thing.attributes)), least)
+    attributes = _numbers(Counter(name for thing, _ in every for name in dict.fromkeys(thing.attributes)), least)
     parts = _numbers(Counter(_part(*each) for each in every), least)
     shape = len(pictures), grid * grid
     found = LabelledCells(

@@ -58,6 +58,10 @@ def model_card(bundle: Bundle, scores: Mapping[str, Mapping[str, float]], traini
     weights = sum(p.numel() for p in bundle.model.parameters())
     painter = sum(p.numel() for p in generator.parameters()) if generator is not None else 0
     layers = f"{config.language_layers}/{config.relation_layers}/{config.cross_layers}"
+    vocabulary = bundle.vocabulary
+    taught = (
+        "" if vocabulary is None or vocabulary.embedding is None else ", taught by boxes of things in training pictures"
+    )
     told = "\n".join(f"- {name}: {value}" for name, value in training.items())
     return f"""# X-LXMERT on the built-in world
 
@@ -66,7 +70,7 @@ Paints, captions, answers and matches pictures of the built-in world of xlxmert:
 Apache-2.0; the sprites in its training pictures are Microsoft's Fluent Emoji (MIT).
 
 - transformer: {weights:,} parameters, width {config.width}, {layers} language/relation/cross layers
-- visual vocabulary: {config.codes} codes on an {config.grid}x{config.grid} grid
+- visual vocabulary: {config.codes} codes on an {config.grid}x{config.grid} grid{taught}
 - text: {config.vocabulary} word pieces, {config.answers} answers
 - image generator: {painter:,} parameters
 {told}
