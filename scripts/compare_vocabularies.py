@@ -28,6 +28,7 @@ from xlxmert.data.world.render import render
 from xlxmert.data.world.scene import GRID, Scene, make_scene
 from xlxmert.models.lxmert import Lxmert
 from xlxmert.recipes import world
+from xlxmert.recipes.codebook import TAUGHT
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.tasks.render import mean_patches
 
@@ -69,8 +70,8 @@ def _loss(model: Lxmert, words: Int[Tensor, "B T"], codes: Int[Tensor, "B N"], h
 def main(
     out: Path,
     codes: tuple[int, ...] = (world.WorldRecipe.codes,),
-    embedded: tuple[int, ...] = (0, world.TAUGHT.embedded),
-    plain_weight: tuple[float, ...] = (world.TAUGHT.plain_weight,),
+    embedded: tuple[int, ...] = (0, TAUGHT.embedded),
+    plain_weight: tuple[float, ...] = (TAUGHT.plain_weight,),
     balance: tuple[float, ...] = (world.WorldRecipe.balance,),
     muon_lr: tuple[float, ...] = (world.OBJECTIVES.optim.muon_lr,),
     code_balance: tuple[float, ...] = (world.OBJECTIVES.code_balance,),
@@ -100,7 +101,7 @@ def main(
         recipe = world.WorldRecipe(
             pictures=pictures,
             codes=size,
-            features=dataclasses.replace(world.TAUGHT, embedded=width, plain_weight=plain),
+            features=dataclasses.replace(TAUGHT, embedded=width, plain_weight=plain),
             balance=even,
             pretrain_steps=steps,
             log=lambda line: None,

@@ -7,7 +7,7 @@ from typing import Literal
 from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
 from xlxmert.core.errors import XlxmertError
-from xlxmert.recipes.codebook import FEATURES, CodebookRecipe, fit_codebook, parse_depths
+from xlxmert.recipes.codebook import FEATURES, TAUGHT, CodebookRecipe, fit_codebook, parse_depths
 from xlxmert.studio.studio import pick_device
 from xlxmert.vision.regions import FeatureSpec
 
@@ -44,11 +44,11 @@ class Options:
     """How far the kept axes are brought to the same variance, from 0 to 1."""
     instances: Path | None = None
     """COCO's instances_*.json of the pictures: the codes are taught to tell its things and their attributes apart."""
-    embedded: int = 64
+    embedded: int = TAUGHT.embedded
     """With --instances: width of the vector that is taught."""
-    plain_weight: float = 0.6
+    plain_weight: float = TAUGHT.plain_weight
     """With --instances: how long the plain feature is beside that vector."""
-    lessons: int = 3000
+    lessons: int = CodebookRecipe.lessons
     """With --instances: steps in which it is taught."""
     size: int = 256
     """Side in pixels to which pictures are brought."""

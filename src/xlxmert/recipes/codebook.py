@@ -1,5 +1,6 @@
 """A visual vocabulary from a folder of pictures: what ``xlxmert codebook`` does."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from xlxmert.data.pictures import PictureFolder, list_pictures
 from xlxmert.data.records import InstanceRecord
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.vision.backbone import load_backbone
-from xlxmert.vision.labels import CellLabels
+from xlxmert.vision.labels import LESSONS, CellLabels
 from xlxmert.vision.regions import Depth, FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
 
 FEATURES = FeatureSpec(depths=(Depth(4, 2), Depth(8, 2)), colour_parts=4, kept=96, whiten=0.65)
 """Two depths of the backbone and 4x4 mean colours per cell; chosen by the measurements in docs/results.md."""
+TAUGHT = dataclasses.replace(FEATURES, embedded=64)
+"""The same after a learned vector that tells things and their attributes apart, as the papers' detector does."""
 STATISTICS = 600
 """Pictures on which the features' linear maps are measured."""
 MOST_CODES = 2**16
@@ -54,7 +57,7 @@ class CodebookRecipe:
     """Threads that decode pictures."""
     instances: Path | None = None
     """COCO's ``instances_*.json`` of the pictures, with or without attributes: codes then tell its things apart."""
-    lessons: int = 3000
+    lessons: int = LESSONS
     """With instances: steps in which the features are taught."""
 
     def __post_init__(self) -> None:

@@ -40,7 +40,7 @@ from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
 from xlxmert.recipes import train_store
 from xlxmert.recipes.card import model_card
-from xlxmert.recipes.codebook import FEATURES, cell_labels
+from xlxmert.recipes.codebook import TAUGHT, cell_labels
 from xlxmert.recipes.evaluate import evaluate_world
 from xlxmert.recipes.train_store import WARM_START, Prepared
 from xlxmert.studio import Studio
@@ -48,12 +48,9 @@ from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.tasks.render import RenderConfig
 from xlxmert.train import TrainConfig
 from xlxmert.vision.backbone import load_backbone
-from xlxmert.vision.labels import CellLabels
+from xlxmert.vision.labels import LESSONS, CellLabels
 from xlxmert.vision.regions import FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
-
-TAUGHT = dataclasses.replace(FEATURES, embedded=64)
-"""The same after a learned vector that tells things and their attributes apart, as the papers' detector does."""
 
 OBJECTIVES = PretrainConfig(
     modalities=(0.4, 0.25, 0.35),
@@ -94,7 +91,7 @@ class WorldRecipe:
     """How much k-means prefers things to plain areas."""
     iterations: int = 10
     """Rounds of k-means."""
-    lessons: int = 3000
+    lessons: int = LESSONS
     """Steps in which the features are taught to tell things apart."""
     model: LxmertConfig = WORLD_MODEL
     """The transformer; the data fill its vocabulary, codes, feature width and answers."""

@@ -118,7 +118,7 @@ class PretrainTask:
         counts = torch.from_numpy(np.bincount(store.codes.ravel(), minlength=int(store.facts["codes"]))).float()
         self._log_counts = counts.clamp(min=1).log()
         self._code_weights = code_weights(counts, config.code_balance)
-        turn = PretrainTurn(model, self._code_weights)
+        turn = PretrainTurn(model, self._code_weights.log())
         self._player = Player("model", turn, config.optim, trains=model, ema=True)
 
     def _pool(self, kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -229,13 +229,13 @@ class PretrainTask:
 class PretrainTurn(nn.Module):
     """The losses of a batch: whichever its labels ask for, heads run only where they do."""
 
-    weights: Tensor
+    log_weights: Tensor
 
-    def __init__(self, model: Lxmert, weights: Float[Tensor, " K"]) -> None:
-        """Take the model and the weights of the codes."""
+    def __init__(self, model: Lxmert, log_weights: Float[Tensor, " K"]) -> None:
+        """Take the model and the logarithms of the codes' weights."""
         super().__init__()
         self.model = model
-        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("log_weights", log_weights, persistent=False)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """``loss`` is the sum of the others; accuracies are in [0, 1]."""
@@ -247,7 +247,7 @@ class PretrainTurn(nn.Module):
         if bool(cells.any()):
             logits = self.model.code_logits(output.vision[cells])  # (cells asked, K)
             asked_of = batch.codes[cells], batch.code_weights[cells]
-            terms["codes"], scores["codes_right"] = code_loss(logits, *asked_of, self.weights.log())
+            terms["codes"], scores["codes_right"] = code_loss(logits, *asked_of, self.log_weights)
         if bool(masked.any()):
             logits = self.model.word_logits(output.language[masked])  # (masked words, V)
             terms["words"], scores["words_right"] = _classify(logits, batch.word_labels[masked])

@@ -18,6 +18,8 @@ from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import torch_generator
 
+LESSONS = 3000
+"""Steps of teaching, unless said otherwise."""
 CELLS = 3072
 """Labelled cells per step of teaching: two in three with a thing in them."""
 

@@ -17,7 +17,7 @@ from xlxmert.core.images import to_floats
 from xlxmert.core.seeds import torch_generator
 from xlxmert.vision.backbone import Backbone, load_backbone
 from xlxmert.vision.codebook import Codebook
-from xlxmert.vision.labels import CellLabels, LabelEmbedding, teach
+from xlxmert.vision.labels import LESSONS, CellLabels, LabelEmbedding, teach
 from xlxmert.vision.regions import FeatureSpec, Statistics, cell_blocks, fit_statistics, fit_whole, grid_pool
 
 EMBEDDING = "embedding."
@@ -202,7 +202,7 @@ def fit_vocabulary(
     balance: float = 0.0,
     per_code: int = 256,
     labels: Callable[[], CellLabels] | None = None,
-    lessons: int = 3000,
+    lessons: int = LESSONS,
 ) -> VisualVocabulary:
     """Fit a codebook on the features of pictures, streaming; only the cells that are kept stay in memory.
 
