@@ -29,7 +29,7 @@ from xlxmert.data.world.scene import GRID, Scene, make_scene
 from xlxmert.models.lxmert import Lxmert
 from xlxmert.recipes import world
 from xlxmert.recipes.codebook import TAUGHT
-from xlxmert.recipes.train_store import Prepared
+from xlxmert.recipes.train_store import OBJECTIVES, Prepared
 from xlxmert.tasks.render import mean_patches
 
 
@@ -73,8 +73,8 @@ def main(
     embedded: tuple[int, ...] = (0, TAUGHT.embedded),
     plain_weight: tuple[float, ...] = (TAUGHT.plain_weight,),
     balance: tuple[float, ...] = (world.WorldRecipe.balance,),
-    muon_lr: tuple[float, ...] = (world.OBJECTIVES.optim.muon_lr,),
-    code_balance: tuple[float, ...] = (world.OBJECTIVES.code_balance,),
+    muon_lr: tuple[float, ...] = (OBJECTIVES.optim.muon_lr,),
+    code_balance: tuple[float, ...] = (OBJECTIVES.code_balance,),
     pictures: int = 12_000,
     steps: int = 600,
     scored: int = 200,
@@ -98,6 +98,8 @@ def main(
     print("|", " | ".join(heads), "|")
     print("|", " | ".join("---:" for _ in heads), "|")
     for size, width, plain, even in itertools.product(codes, embedded, plain_weight, balance):
+        if not width and plain != plain_weight[0]:
+            continue  # features that are plain have nothing beside them
         recipe = world.WorldRecipe(
             pictures=pictures,
             codes=size,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from xlxmert.cli.progress import print_facts
 from xlxmert.models.lxmert import PRESETS
-from xlxmert.recipes.train_store import Prepared, pretrain
+from xlxmert.recipes.train_store import GUIDANCE, OBJECTIVES, Prepared, pretrain, pretrain_loop
 from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.train import TrainConfig
 
@@ -19,12 +19,12 @@ class Options:
     """The folder that `xlxmert prepare` wrote."""
     codebook: Path
     """The visual vocabulary that the store's codes were made with."""
-    loop: TrainConfig
+    loop: TrainConfig = field(default_factory=lambda: pretrain_loop(Path("runs/pretrain")))
     """Length, schedule, precision and folder of the run."""
     preset: Literal["paper", "world", "tiny"] = "world"
     """Shape of the model; words, codes, features and answers are the store's."""
-    objectives: PretrainConfig = field(default_factory=PretrainConfig)
-    """What is masked, how often, and on which sentences."""
+    objectives: PretrainConfig = field(default_factory=lambda: OBJECTIVES)
+    """What is masked, how often, and on which sentences; the defaults are those that docs/results.md measured."""
 
 
 def run(options: Options) -> int:
@@ -32,6 +32,7 @@ def run(options: Options) -> int:
     prepared = Prepared.open(options.store, options.codebook)
     model = pretrain(prepared, PRESETS[options.preset], options.objectives, options.loop)
     folder = options.loop.out / "checkpoint"
-    prepared.bundle(model, None, {}).save_pretrained(folder)
+    guidance = GUIDANCE if options.objectives.caption_dropout else 0.0
+    prepared.bundle(model, None, {"guidance": guidance}).save_pretrained(folder)
     print_facts({"steps": options.loop.steps, "checkpoint": folder})
     return 0

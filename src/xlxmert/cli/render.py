@@ -8,7 +8,7 @@ from xlxmert.cli.progress import print_facts
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import XlxmertError
 from xlxmert.models.generator.presets import PRESETS
-from xlxmert.recipes.train_store import WARM_START, Prepared, from_folder, render
+from xlxmert.recipes.train_store import WARM_START, Prepared, from_folder, render, render_loop
 from xlxmert.tasks.render import RenderConfig
 from xlxmert.train import TrainConfig
 
@@ -23,7 +23,7 @@ class Options:
     """The visual vocabulary that the store's codes were made with."""
     images: Path
     """The pictures that the store was made of."""
-    loop: TrainConfig
+    loop: TrainConfig = field(default_factory=lambda: render_loop(Path("runs/render")))
     """Length, schedule, precision and folder of the run."""
     preset: Literal["paper", "world", "tiny"] = "world"
     """Shape of the generator."""

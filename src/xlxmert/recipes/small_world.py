@@ -10,7 +10,8 @@ from pathlib import Path
 
 from xlxmert.data.world.scene import Cut
 from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
-from xlxmert.recipes.world import OBJECTIVES, WorldRecipe
+from xlxmert.recipes.train_store import OBJECTIVES
+from xlxmert.recipes.world import WorldRecipe
 from xlxmert.recipes.world import run as run_world
 
 SMALL_CUT = Cut(

@@ -1,9 +1,11 @@
 """Training on any prepared store: the transformer, then the image generator, into one checkpoint folder.
 
-    xlxmert pretrain --store STORE --codebook vocabulary.safetensors --out RUN
-    xlxmert render   --store STORE --codebook vocabulary.safetensors --images PICTURES --out RUN
+    xlxmert pretrain --store STORE --codebook vocabulary.safetensors --loop.out RUN
+    xlxmert render   --store STORE --codebook vocabulary.safetensors --images PICTURES --loop.out RENDER \\
+        --checkpoint RUN/checkpoint
 
-Both go on where they were stopped, and each leaves a whole checkpoint in ``RUN/checkpoint``.
+Both go on where they were stopped. The first leaves a checkpoint in ``RUN/checkpoint``, the second puts its generator
+into it.
 """
 
 import dataclasses
@@ -31,6 +33,32 @@ from xlxmert.vision.vocabulary import VisualVocabulary
 
 MOST_PATCHES = 10_000
 """Pictures from which a generator's looks are started."""
+PRETRAIN_STEPS, RENDER_STEPS = 8000, 2500
+"""Lengths of the runs that docs/results.md measured."""
+GUIDANCE = 0.5
+"""How much stronger than learned the words speak when a checkpoint that knows pictures of no caption paints."""
+OBJECTIVES = PretrainConfig(
+    modalities=(0.4, 0.25, 0.35),
+    visual_mask="blocks",
+    rare_first=0.5,
+    word_mask="uniform",
+    match_kinds=("caption",),
+    word_kinds=("caption",),
+    code_balance=0.5,
+    most_cells=768,
+    caption_dropout=0.1,
+    questions=0.6,
+    optim=OptimConfig(lr=5e-4, muon_lr=0.01, betas=(0.9, 0.98), weight_decay=0.01),
+)
+"""X-LXMERT's objectives, with what two cores need to learn them in hours (measured in docs/results.md): blocks of cells
+or the rarest codes are hidden, the many codes of things outweigh the few of plain areas, and Muon trains the inner
+matrices. Words are masked uniformly, so that captions can be written from nothing, and in captions only, so that no
+questions are written. Questions keep their pictures: asked for matching too, it stayed at chance for 2,600 steps."""
+WARM_START = RenderConfig(
+    l1=10.0, perceptual=0.05, adversarial_from=-1, generator_optim=OptimConfig(lr=2e-3, betas=(0.9, 0.99))
+)
+"""Pixels and features only: how a generator starts, and all that little time is enough for. The backbone's maps have
+standard deviations of about ten, so that the small weight makes the two losses of one size."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +170,21 @@ def from_folder(prepared: Prepared, images: Path, size: int) -> Callable[[int], 
     return lambda index: load_picture(folder.path(names[index]), size)
 
 
-WARM_START = RenderConfig(
-    l1=10.0, perceptual=0.05, adversarial_from=-1, generator_optim=OptimConfig(lr=2e-3, betas=(0.9, 0.99))
-)
-"""Pixels and features only: how a generator starts, and all that little time is enough for. The backbone's maps have
-standard deviations of about ten, so that the small weight makes the two losses of one size."""
+def pretrain_loop(
+    out: Path, steps: int = PRETRAIN_STEPS, batch_size: int = 64, seed: int = 0, quiet: bool = False
+) -> TrainConfig:
+    """How `OBJECTIVES` were measured: the length, schedule and moving average of a pre-training run into ``out``."""
+    return TrainConfig(
+        out=out, steps=steps, batch_size=batch_size, warmup=0.04, decay="cosine", final_share=0.02, ema=0.998,
+        seed=seed, log_every=25, quiet=quiet,
+    )  # fmt: skip
+
+
+def render_loop(
+    out: Path, steps: int = RENDER_STEPS, batch_size: int = 16, seed: int = 0, quiet: bool = False
+) -> TrainConfig:
+    """The same for `WARM_START` and a run of the image generator."""
+    return TrainConfig(
+        out=out, steps=steps, batch_size=batch_size, warmup=0.03, decay="cosine", final_share=0.05, ema=0.99,
+        seed=seed, log_every=25, preview_every=250, quiet=quiet,
+    )  # fmt: skip

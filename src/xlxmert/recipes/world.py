@@ -26,7 +26,6 @@ import torch
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
-from xlxmert.core.task import OptimConfig
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.cells import label_cells
 from xlxmert.data.store import Sentence, Store, write_store
@@ -42,33 +41,23 @@ from xlxmert.recipes import train_store
 from xlxmert.recipes.card import model_card
 from xlxmert.recipes.codebook import TAUGHT, cell_labels
 from xlxmert.recipes.evaluate import evaluate_world
-from xlxmert.recipes.train_store import WARM_START, Prepared
+from xlxmert.recipes.train_store import (
+    GUIDANCE,
+    OBJECTIVES,
+    PRETRAIN_STEPS,
+    RENDER_STEPS,
+    WARM_START,
+    Prepared,
+    pretrain_loop,
+    render_loop,
+)
 from xlxmert.studio import Studio
 from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.tasks.render import RenderConfig
-from xlxmert.train import TrainConfig
 from xlxmert.vision.backbone import load_backbone
 from xlxmert.vision.labels import LESSONS, CellLabels
 from xlxmert.vision.regions import FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
-
-OBJECTIVES = PretrainConfig(
-    modalities=(0.4, 0.25, 0.35),
-    visual_mask="blocks",
-    rare_first=0.5,
-    word_mask="uniform",
-    match_kinds=("caption",),
-    word_kinds=("caption",),
-    code_balance=0.5,
-    most_cells=768,
-    caption_dropout=0.1,
-    questions=0.6,
-    optim=OptimConfig(lr=5e-4, muon_lr=0.01, betas=(0.9, 0.98), weight_decay=0.01),
-)
-"""X-LXMERT's objectives, with what two cores need to learn them in hours (measured in docs/results.md): blocks of cells
-or the rarest codes are hidden, the many codes of things outweigh the few of plain areas, and Muon trains the inner
-matrices. Words are masked uniformly, so that captions can be written from nothing, and in captions only, so that no
-questions are written. Questions keep their pictures: asked for matching too, it stayed at chance for 2,600 steps."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +88,17 @@ class WorldRecipe:
     """The image generator; the data fill its feature width."""
     pretrain: PretrainConfig = OBJECTIVES
     """Objectives."""
-    pretrain_steps: int = 8000
+    pretrain_steps: int = PRETRAIN_STEPS
     """Steps of pre-training."""
     pretrain_batch: int = 64
     """Sentences per step of pre-training."""
     render: RenderConfig = WARM_START
     """Losses of the image generator."""
-    render_steps: int = 2500
+    render_steps: int = RENDER_STEPS
     """Steps of the image generator."""
     render_batch: int = 16
     """Pictures per step of the image generator."""
-    guidance: float = 0.5
+    guidance: float = GUIDANCE
     """How much stronger than learned the words speak when the checkpoint paints."""
     splits: tuple[str, ...] = ("test", "heldout")
     """Splits that the checkpoint is scored on."""
@@ -272,21 +261,17 @@ def _sentences(recipe: WorldRecipe, index: int) -> list[Sentence]:
 
 def pretrain(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = False) -> Lxmert:
     """Train the transformer, going on from its last checkpoint."""
-    loop = TrainConfig(
-        out=out / "pretrain", steps=recipe.pretrain_steps, batch_size=recipe.pretrain_batch, warmup=0.04,
-        decay="cosine",
-        final_share=0.02, ema=0.998, seed=recipe.seed, log_every=25, save_every_seconds=180.0, quiet=quiet,
-    )  # fmt: skip
+    loop = pretrain_loop(
+        out / "pretrain", steps=recipe.pretrain_steps, batch_size=recipe.pretrain_batch, seed=recipe.seed, quiet=quiet
+    )
     return train_store.pretrain(prepared, recipe.model, recipe.pretrain, loop)
 
 
 def render(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = False) -> Generator:
     """Train the image generator, going on from its last checkpoint."""
-    loop = TrainConfig(
-        out=out / "render", steps=recipe.render_steps, batch_size=recipe.render_batch, warmup=0.03, decay="cosine",
-        final_share=0.05, ema=0.99, seed=recipe.seed, log_every=25, preview_every=250, save_every_seconds=180.0,
-        quiet=quiet,
-    )  # fmt: skip
+    loop = render_loop(
+        out / "render", steps=recipe.render_steps, batch_size=recipe.render_batch, seed=recipe.seed, quiet=quiet
+    )
     return train_store.render(prepared, lambda index: picture(recipe, index), recipe.generator, recipe.render, loop)
 
 
