@@ -1,5 +1,6 @@
 """``xlxmert paint``: pictures from words."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import tyro
 
 from xlxmert.cli.common import Common, print_json, print_picture, print_table, progress
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.sampling import AnySampler, EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster
+from xlxmert.sampling import AnySampler, EasyFirst, MaskPredict, RandomOrder, Raster
 from xlxmert.studio import Painting, Studio
 from xlxmert.studio.files import check_free, file_names, save_gif, save_painting, save_picture
 from xlxmert.studio.painter import SAMPLER
@@ -36,8 +37,8 @@ class Options(Common):
     """Pictures per prompt, with seeds seed, seed + 1, …"""
     seed: int = 0
     """The same seed and prompt give the same picture, alone or among others."""
-    sampler: SamplerName | None = None
-    """How the picture's codes are chosen; by default the way that suits the bundled checkpoint best."""
+    sampler: SamplerName = "maskgit"
+    """How the picture's codes are chosen; as it comes, maskgit suits the bundled checkpoint best."""
     steps: int | None = None
     """Steps of mask-predict, maskgit or random (there, visits of cells)."""
     temperature: float | None = None
@@ -88,16 +89,13 @@ def run(options: Options) -> int:
 
 
 def make_sampler(
-    name: SamplerName | None, steps: int | None = None, temperature: float | None = None, choice: float | None = None
+    name: SamplerName, steps: int | None = None, temperature: float | None = None, choice: float | None = None
 ) -> AnySampler:
     """The sampler of these settings; what is not given keeps its default.
 
     Raises:
         UsageError: a setting is out of range, or the sampler has no such setting.
     """
-    if name is None and steps is temperature is choice is None:
-        return SAMPLER
-    name = name or "maskgit"
     spread = {"--temperature": "temperature"}
     given = {"--steps": steps, "--temperature": temperature, "--choice-temperature": choice}
     takes = {
@@ -115,11 +113,15 @@ def make_sampler(
         if value is not None and option not in takes:
             raise UsageError(f"expected {', '.join(takes)} for the sampler {name}, found {option}: leave it out")
     settings = {takes[option]: value for option, value in given.items() if value is not None}
-    kinds = {"mask-predict": MaskPredict, "maskgit": MaskGIT, "raster": Raster, "easy-first": EasyFirst}
     if name == "random":
         return RandomOrder.of_steps(steps or 64, temperature=temperature or 0.0)
-    sampler: AnySampler = kinds[name](**settings)
-    return sampler
+    plain: dict[str, AnySampler] = {
+        "mask-predict": MaskPredict(),
+        "maskgit": SAMPLER,
+        "raster": Raster(),
+        "easy-first": EasyFirst(),
+    }
+    return dataclasses.replace(plain[name], **settings)
 
 
 def _prompts(options: Options) -> list[str]:

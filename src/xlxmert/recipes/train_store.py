@@ -33,7 +33,7 @@ from xlxmert.vision.vocabulary import VisualVocabulary
 
 MOST_PATCHES = 10_000
 """Pictures from which a generator's looks are started."""
-PRETRAIN_STEPS, RENDER_STEPS = 8000, 2500
+PRETRAIN_STEPS, RENDER_STEPS = 20_000, 2500
 """Lengths of the runs that docs/results.md measured."""
 GUIDANCE = 0.5
 """How much stronger than learned the words speak when a checkpoint that knows pictures of no caption paints."""

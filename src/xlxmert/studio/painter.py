@@ -15,7 +15,7 @@ from xlxmert.studio.networks import PaintingNetwork, blank_picture
 from xlxmert.studio.results import Frame, Painting
 from xlxmert.studio.sentences import read_sentences
 
-SAMPLER = MaskGIT(steps=32, choice_temperature=4.5)
+SAMPLER = MaskGIT(steps=32, choice_temperature=4.5, token_temperature=0.5)
 """How pictures are painted unless the caller says otherwise."""
 CHUNK = 32
 """Pictures that are painted together."""
