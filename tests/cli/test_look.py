@@ -89,6 +89,22 @@ def test_a_match_is_a_matrix(run, checkpoint: Path, album: Path) -> None:
     assert code == 0 and "a dog" in out
 
 
+def test_evaluate_measures_the_bundled_checkpoint(run, tmp_path: Path) -> None:
+    words = ("--pictures", 3, "--steps", 2, "--guidance", 0, "--out", tmp_path / "scores.json")
+    code, out, _ = run("evaluate", "paint", "vqa", "match", *words, "--json")
+    report = json.loads(out)
+    assert code == 0 and report == json.loads((tmp_path / "scores.json").read_text())
+    assert report["sampler"].startswith("MaskGIT(steps=2") and report["guidance"] == 0
+    assert {"paint/facts", "rebuild/facts", "vqa/overall", "match/accuracy"} <= report["scores"].keys()
+    assert "caption/facts" not in report["scores"]
+    assert report["scores"]["vqa/overall"] > 0.5 and report["scores"]["match/accuracy"] > 0.5
+
+
+def test_evaluate_refuses_no_pictures(run) -> None:
+    code, _, err = run("evaluate", "paint", "--pictures", 0)
+    assert code == 2 and "expected at least one picture to score, found 0" in err
+
+
 def test_the_demo_writes_a_gallery(run, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from xlxmert.cli import demo
 

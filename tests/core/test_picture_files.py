@@ -142,7 +142,9 @@ def bomb(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [10_001, 12_000, 30_000, 60_000])
 def test_decompression_bombs_are_refused_by_name(tmp_path, side, recwarn):
     (tmp_path / "bomb.png").write_bytes(bomb(side, side))
-    with pytest.raises(XlxmertError, match=r"at most 100 megapixels.*bomb\.png"):
+    with pytest.raises(
+        XlxmertError, match=r"at most 100 megapixels, found \d+(x\d+ pixels| megapixels) in .*bomb\.png"
+    ):
         load_picture(tmp_path / "bomb.png")
     assert not recwarn.list
 

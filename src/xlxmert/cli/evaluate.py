@@ -29,7 +29,7 @@ class Options(Common):
     """How many pictures."""
     seed: int = 0
     """Of the world and of the painting."""
-    sampler: SamplerName | None = None
+    sampler: SamplerName = "maskgit"
     """How the pictures' codes are chosen; see xlxmert paint --help."""
     steps: int | None = None
     """Steps of the sampler."""
@@ -37,6 +37,8 @@ class Options(Common):
     """Spread of the drawn codes."""
     choice_temperature: float | None = None
     """Noise in which cells maskgit settles first."""
+    guidance: float | None = None
+    """How much stronger than learned the words speak; by default what suits the checkpoint."""
     out: Path | None = None
     """Also write the scores to this JSON file."""
 
@@ -46,12 +48,15 @@ def run(options: Options) -> int:
     sampler = make_sampler(options.sampler, options.steps, options.temperature, options.choice_temperature)
     studio = options.studio()
     tasks = options.tasks or TASKS
-    scores = evaluate_world(studio, options.pictures, options.split, options.seed, tasks, sampler)
+    scores = evaluate_world(
+        studio, options.pictures, options.split, options.seed, tasks, sampler, guidance=options.guidance
+    )
     report = {
         "split": options.split,
         "pictures": options.pictures,
         "seed": options.seed,
         "sampler": repr(sampler),
+        "guidance": options.guidance,
         "scores": scores,
     }
     if options.out is not None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -112,7 +112,7 @@ def make_sampler(
     for option, value in given.items():
         if value is not None and option not in takes:
             raise UsageError(f"expected {', '.join(takes)} for the sampler {name}, found {option}: leave it out")
-    settings = {takes[option]: value for option, value in given.items() if value is not None}
+    settings: dict[str, Any] = {takes[option]: value for option, value in given.items() if value is not None}
     if name == "random":
         return RandomOrder.of_steps(steps or 64, temperature=temperature or 0.0)
     plain: dict[str, AnySampler] = {

@@ -5,6 +5,7 @@ reported by name.
 """
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -123,7 +124,8 @@ def _opened(path: Path, megapixels: float) -> Iterator[Image.Image]:
                 raise _too_large(path, f"{width}x{height} pixels", megapixels)
             yield image
     except Image.DecompressionBombError as error:
-        raise _too_large(path, str(error), megapixels) from error
+        pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow's own limit, met before the size can be asked for
+        raise _too_large(path, f"{pixels / 1e6:.0f} megapixels", megapixels) from error
     except XlxmertError:
         raise
     except Exception as error:  # Pillow's plug-ins raise many types on broken files

@@ -25,6 +25,7 @@ def evaluate_world(
     tasks: Sequence[str] = TASKS,
     sampler: Sampler = SAMPLER,
     cut: Cut = WORLD,
+    guidance: float | None = None,
 ) -> dict[str, float]:
     """Measure a checkpoint on the first pictures of a split; see `xlxmert.tasks.world_scores` for the names.
 
@@ -34,14 +35,17 @@ def evaluate_world(
     unknown = [task for task in tasks if task not in TASKS]
     if unknown:
         raise UsageError(f"expected tasks of {', '.join(TASKS)}, found {', '.join(unknown)}: leave them out")
-    return score_world(examples(split, pictures, seed, cut), _predictors(studio, tasks, sampler, seed))
+    return score_world(examples(split, pictures, seed, cut), _predictors(studio, tasks, sampler, guidance, seed))
 
 
-def _predictors(studio: Studio, tasks: Sequence[str], sampler: Sampler, seed: int) -> Predictors:
+def _predictors(
+    studio: Studio, tasks: Sequence[str], sampler: Sampler, guidance: float | None, seed: int
+) -> Predictors:
     """The studio as functions of pictures and sentences, only those of the wanted tasks."""
 
     def paint(prompts: Sequence[str]) -> UInt8[Tensor, "B S S 3"]:
-        painted = studio.paint(list(prompts), seeds=[seed + i for i in range(len(prompts))], sampler=sampler)
+        seeds = [seed + i for i in range(len(prompts))]
+        painted = studio.paint(list(prompts), seeds=seeds, sampler=sampler, guidance=guidance)
         return torch.from_numpy(np.stack([painting.picture for painting in painted]))
 
     def rebuild(found: UInt8[Tensor, "B S S 3"]) -> UInt8[Tensor, "B S S 3"]:
