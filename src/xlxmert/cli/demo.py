@@ -1,15 +1,17 @@
 """``xlxmert demo``: everything the bundled checkpoint can do, in one table and one gallery."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from xlxmert.cli.common import Common, print_json, print_table, progress
 from xlxmert.core.axes import UInt8
+from xlxmert.data.world.captions import facts_of_text
+from xlxmert.data.world.questions import make_questions
+from xlxmert.data.world.render import render
+from xlxmert.data.world.scene import Cut, make_scene
 from xlxmert.studio import Studio
 from xlxmert.studio.gallery import Asked, Entry, write_gallery
 
@@ -37,7 +39,7 @@ PROMPTS = (
     "a red truck below an airplane",
     "a cat on the beach",
 )
-"""What is painted: the first of these whose words the checkpoint knows."""
+"""What is painted: the first of these about the checkpoint's part of the world, in words that it knows."""
 PAINTED = 12
 """How many."""
 PICTURES = 6
@@ -92,7 +94,9 @@ def _trained(options: Options) -> Studio:
 
 def _paint(studio: Studio, seed: int) -> list[Entry]:
     """The chosen prompts as pictures."""
-    known = [prompt for prompt in PROMPTS if not studio.bundle.tokenizer.unknown_words(prompt)]
+    cut = _cut(studio)
+    shown = [prompt for prompt in PROMPTS if all(map(cut.shows, facts_of_text(prompt)))]
+    known = [prompt for prompt in shown if not studio.bundle.tokenizer.unknown_words(prompt)]
     prompts = (known or PROMPTS)[:PAINTED]
     entries = []
     for painting in progress(studio.paint_each(prompts, seed), len(prompts), "painting"):
@@ -105,7 +109,7 @@ def _paint(studio: Studio, seed: int) -> list[Entry]:
 def _look(studio: Studio) -> list[Entry]:
     """Pictures that no training saw, with captions and answers beside the true ones."""
     entries = []
-    cut = studio.bundle.facts.get("recipe", {}).get("cut", {})
+    cut = _cut(studio)
     for name, picture, asked in progress((_unseen(index, cut) for index in range(PICTURES)), PICTURES, "looking"):
         asked = [(question, truth) for question, truth in asked if not studio.bundle.tokenizer.unknown_words(question)]
         answers = studio.answer(picture, [question for question, _ in asked])[0] if asked else []
@@ -117,14 +121,15 @@ def _look(studio: Studio) -> list[Entry]:
     return entries
 
 
-def _unseen(index: int, cut: Mapping[str, Any]) -> tuple[str, UInt8[np.ndarray, "S S 3"], list[tuple[str, str]]]:
-    """A picture of the test split of the checkpoint's part of the world, with questions and their true answers."""
-    from xlxmert.data.world.questions import make_questions
-    from xlxmert.data.world.render import render
-    from xlxmert.data.world.scene import Cut, make_scene
+def _cut(studio: Studio) -> Cut:
+    """The part of the world that the checkpoint was trained on."""
+    fields = studio.bundle.facts.get("recipe", {}).get("cut", {})
+    return Cut(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in cut.items()}
-    scene = make_scene("test", 0, index, Cut(**fields))
+
+def _unseen(index: int, cut: Cut) -> tuple[str, UInt8[np.ndarray, "S S 3"], list[tuple[str, str]]]:
+    """A picture of the test split, with questions and their true answers."""
+    scene = make_scene("test", 0, index, cut)
     questions = make_questions(scene, "test", 0, index, count=QUESTIONS)
     return f"test picture {index}", render(scene), [(question.text, question.answer) for question in questions]
 

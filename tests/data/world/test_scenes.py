@@ -6,8 +6,9 @@ from itertools import combinations
 import pytest
 
 from xlxmert.core.errors import UsageError
+from xlxmert.data.world.captions import make_captions
 from xlxmert.data.world.lexicon import BY_SPRITE, COLOURS, NOUNS, RELATIONS, SETTINGS, VARIANTS
-from xlxmert.data.world.scene import GRID, SPLITS, Item, Scene, held_out, make_scene
+from xlxmert.data.world.scene import GRID, SPLITS, Cut, Item, Scene, held_out, make_scene
 
 COUNTS = {"train": 200, "val": 100, "test": 100, "heldout": 24}
 """Scenes per split; a held-out scene takes many tries, which the type checker makes slow."""
@@ -118,3 +119,18 @@ def test_unknown_splits_and_facts_are_refused() -> None:
         make_scene("dev", 0, 0)
     with pytest.raises(ValueError, match="expected a fact of the kinds"):
         SMALL_SCENE.holds(("smell", "dog"))
+
+
+def test_a_cut_knows_what_its_scenes_can_show() -> None:
+    cut = Cut(nouns=("car", "dog"), colours=("red",), settings=("beach",), sizes=False)
+    stated = [c.facts for i in range(20) for c in make_captions(make_scene("train", 0, i, cut), "train", 0, i)]
+    assert all(cut.shows(fact) for facts in stated for fact in facts)
+    for fact in (
+        ("noun", "cat"),
+        ("colour", "car", "blue"),
+        ("count", "cat", "2"),
+        ("size", "car", "big"),
+        ("relation", "car", "above", "cat"),
+        ("setting", "snow"),
+    ):
+        assert not cut.shows(fact) and Cut().shows(fact)

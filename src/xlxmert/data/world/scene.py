@@ -137,6 +137,15 @@ class Cut:
     sizes: bool = True
     """Whether there are small and big things."""
 
+    def shows(self, fact: Fact) -> bool:
+        """Whether scenes of this part can be about what the fact is about."""
+        kind, *words = fact
+        if kind == "setting":
+            return words[0] in self.settings
+        things = words[::2] if kind == "relation" else words[:1]
+        known = kind != "colour" or words[1] in self.colours
+        return known and (kind != "size" or self.sizes) and all(thing in self.nouns for thing in things)
+
 
 WORLD = Cut()
 """The whole world."""
