@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,8 +124,9 @@ def _look(studio: Studio) -> list[Entry]:
 
 def _cut(studio: Studio) -> Cut:
     """The part of the world that the checkpoint was trained on."""
-    fields = studio.bundle.facts.get("recipe", {}).get("cut", {})
-    return Cut(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    stored = studio.bundle.facts.get("recipe", {}).get("cut", {})
+    fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in stored.items()}
+    return Cut(**fields)
 
 
 def _unseen(index: int, cut: Cut) -> tuple[str, UInt8[np.ndarray, "S S 3"], list[tuple[str, str]]]:

@@ -134,3 +134,12 @@ def test_a_cut_knows_what_its_scenes_can_show() -> None:
         ("setting", "snow"),
     ):
         assert not cut.shows(fact) and Cut().shows(fact)
+
+
+def test_a_cut_without_such_scenes_is_refused_and_not_searched_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xlxmert.data.world.scene.TRIES", 20)
+    with pytest.raises(UsageError, match=r"split 'heldout' in Cut.*found none in 20 tries"):
+        make_scene("heldout", 0, 0, Cut(nouns=("dog",)))  # a dog has one colour: nothing of it is held out
+    for wrong in ({"nouns": ("unicorn",)}, {"colours": ()}, {"settings": ("moon",)}):
+        with pytest.raises(UsageError, match=f"expected {next(iter(wrong))} of .*: change it"):
+            Cut(**wrong)

@@ -18,6 +18,8 @@ from xlxmert.data.world.lexicon import COLOURS, NOUNS, SETTINGS, VARIANTS, Noun
 SPLITS = ("train", "val", "test", "heldout")
 """``heldout`` has combinations of noun, colour and setting that the other splits never show."""
 
+TRIES = 10_000
+"""How often a scene is drawn anew before a cut is said to have none."""
 GRID = 8
 SPAN = {"small": 2, "": 2, "big": 3}
 """Cells per side that a sprite takes, by size word."""
@@ -137,6 +139,14 @@ class Cut:
     sizes: bool = True
     """Whether there are small and big things."""
 
+    def __post_init__(self) -> None:
+        """Refuse words that the world does not have, and a part without nouns, colours or settings."""
+        every = {"nouns": {noun.name for noun in NOUNS}, "colours": set(COLOURS), "settings": set(SETTINGS)}
+        for field, known in every.items():
+            found = getattr(self, field)
+            if not found or not known.issuperset(found):
+                raise UsageError(f"expected {field} of {', '.join(sorted(known))}, found {found or 'none'}: change it")
+
     def shows(self, fact: Fact) -> bool:
         """Whether scenes of this part can be about what the fact is about."""
         kind, *words = fact
@@ -160,21 +170,23 @@ def make_scene(split: str, seed: int, index: int, cut: Cut = WORLD) -> Scene:
     """The scene of (split, seed, index), made of the words of ``cut``.
 
     Raises:
-        UsageError: there is no such split.
+        UsageError: there is no such split, or the cut has no scene of it.
     """
     if split not in SPLITS:
         raise UsageError(f"expected a split of {', '.join(SPLITS)}, found '{split}'")
     rng = numpy_generator("scene", split, seed, index)
-    while True:
+    for _ in range(TRIES):
         scene = _draw(rng, split == "heldout", cut)
         if scene is not None:
             return scene
+    raise UsageError(f"expected scenes of the split '{split}' in {cut}, found none in {TRIES} tries: add words")
 
 
 def _draw(rng: np.random.Generator, want_held_out: bool, cut: Cut) -> Scene | None:
     """One try at a scene: None when the sprites did not fit, or the combinations are of the other split."""
     setting = str(rng.choice(list(cut.settings)))
-    nouns = _choose_nouns(rng, int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])), cut)
+    groups = min(int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])), len(cut.nouns))
+    nouns = _choose_nouns(rng, groups, cut)
     left, relation = 5, str(rng.choice(["", "left of", "right of", "above", "below"], p=[0.28, 0.18, 0.18, 0.18, 0.18]))
     items: list[Item] = []
     free = {(x, y) for x in range(GRID) for y in range(GRID)}
