@@ -35,6 +35,8 @@ MOST_PATCHES = 10_000
 """Pictures from which a generator's looks are started."""
 PRETRAIN_STEPS, RENDER_STEPS = 20_000, 2500
 """Lengths of the runs that docs/results.md measured."""
+PRETRAIN_BATCH, RENDER_BATCH = 64, 16
+"""Sentences, and pictures, per step of them."""
 GUIDANCE = 0.5
 """How much stronger than learned the words speak when a checkpoint that knows pictures of no caption paints."""
 OBJECTIVES = PretrainConfig(
@@ -171,7 +173,7 @@ def from_folder(prepared: Prepared, images: Path, size: int) -> Callable[[int], 
 
 
 def pretrain_loop(
-    out: Path, steps: int = PRETRAIN_STEPS, batch_size: int = 64, seed: int = 0, quiet: bool = False
+    out: Path, steps: int = PRETRAIN_STEPS, batch_size: int = PRETRAIN_BATCH, seed: int = 0, quiet: bool = False
 ) -> TrainConfig:
     """How `OBJECTIVES` were measured: the length, schedule and moving average of a pre-training run into ``out``."""
     return TrainConfig(
@@ -181,7 +183,7 @@ def pretrain_loop(
 
 
 def render_loop(
-    out: Path, steps: int = RENDER_STEPS, batch_size: int = 16, seed: int = 0, quiet: bool = False
+    out: Path, steps: int = RENDER_STEPS, batch_size: int = RENDER_BATCH, seed: int = 0, quiet: bool = False
 ) -> TrainConfig:
     """The same for `WARM_START` and a run of the image generator."""
     return TrainConfig(

@@ -44,7 +44,9 @@ from xlxmert.recipes.evaluate import evaluate_world
 from xlxmert.recipes.train_store import (
     GUIDANCE,
     OBJECTIVES,
+    PRETRAIN_BATCH,
     PRETRAIN_STEPS,
+    RENDER_BATCH,
     RENDER_STEPS,
     WARM_START,
     Prepared,
@@ -90,13 +92,13 @@ class WorldRecipe:
     """Objectives."""
     pretrain_steps: int = PRETRAIN_STEPS
     """Steps of pre-training."""
-    pretrain_batch: int = 64
+    pretrain_batch: int = PRETRAIN_BATCH
     """Sentences per step of pre-training."""
     render: RenderConfig = WARM_START
     """Losses of the image generator."""
     render_steps: int = RENDER_STEPS
     """Steps of the image generator."""
-    render_batch: int = 16
+    render_batch: int = RENDER_BATCH
     """Pictures per step of the image generator."""
     guidance: float = GUIDANCE
     """How much stronger than learned the words speak when the checkpoint paints."""

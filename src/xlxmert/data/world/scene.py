@@ -185,7 +185,7 @@ def make_scene(split: str, seed: int, index: int, cut: Cut = WORLD) -> Scene:
 def _draw(rng: np.random.Generator, want_held_out: bool, cut: Cut) -> Scene | None:
     """One try at a scene: None when the sprites did not fit, or the combinations are of the other split."""
     setting = str(rng.choice(list(cut.settings)))
-    groups = min(int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])), len(cut.nouns))
+    groups = min(int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])), len(set(cut.nouns)))
     nouns = _choose_nouns(rng, groups, cut)
     left, relation = 5, str(rng.choice(["", "left of", "right of", "above", "below"], p=[0.28, 0.18, 0.18, 0.18, 0.18]))
     items: list[Item] = []
