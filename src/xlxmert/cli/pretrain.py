@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from xlxmert.cli.progress import print_facts
-from xlxmert.models.lxmert import PRESETS
+from xlxmert.models.families import PRESETS
 from xlxmert.recipes.train_store import GUIDANCE, OBJECTIVES, Prepared, pretrain, pretrain_loop
 from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.train import TrainConfig
+
+PresetName = Literal["x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "tiny"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Options:
     """The visual vocabulary that the store's codes were made with."""
     loop: TrainConfig = field(default_factory=lambda: pretrain_loop(Path("runs/pretrain")))
     """Length, schedule, precision and folder of the run."""
-    preset: Literal["paper", "world", "tiny"] = "world"
-    """Shape of the model; words, codes, features and answers are the store's."""
+    preset: PresetName = "world"
+    """Family and shape of the model; words, codes, features, labels and answers are the store's."""
     objectives: PretrainConfig = field(default_factory=lambda: OBJECTIVES)
     """What is masked, how often, and on which sentences; the defaults are those that docs/results.md measured."""
 

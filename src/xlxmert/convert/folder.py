@@ -16,14 +16,14 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, read_tensors, write_json, write_tensors, write_text
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.models.base import Transformer
+from xlxmert.models.families import CONFIGS, build, config_of
 from xlxmert.models.generator import Generator, GeneratorConfig
-from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.vision.codebook import Codebook
 from xlxmert.vision.vocabulary import VisualVocabulary
 
 FORMAT = 1
 """The version of the folder's layout."""
-FAMILY = "lxmert"
 CENTROIDS = "centroids"
 
 
@@ -46,7 +46,7 @@ class Bundle:
 
     def __init__(
         self,
-        model: Lxmert,
+        model: Transformer,
         tokenizer: Tokenizer,
         vocabulary: VisualVocabulary | Callable[[], VisualVocabulary] | None = None,
         generator: Generator | None = None,
@@ -128,7 +128,7 @@ class Bundle:
             config.get("facts"),
         ).to(device)
 
-    def _with(self, model: Lxmert, vocabulary: Any, generator: Generator | None) -> "Bundle":
+    def _with(self, model: Transformer, vocabulary: Any, generator: Generator | None) -> "Bundle":
         return Bundle(model, self.tokenizer, vocabulary, generator, self.answers, self.card, self.facts)
 
     def _check(self) -> None:
@@ -167,7 +167,7 @@ class Bundle:
             write_tensors(part / GENERATOR, _rounded(plain) if half else plain)
         content = {
             "format": FORMAT,
-            "family": FAMILY,
+            "family": self.model.config.family,
             "model": self.model.config.to_dict(),
             "generator": generator and generator.config.to_dict(),
             "codebook": codebook,
@@ -207,17 +207,17 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, a
 def _read_config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / CONFIG)
     found = (config.get("format"), config.get("family")) if isinstance(config, dict) else (None, None)
-    if found != (FORMAT, FAMILY):
+    if found[0] != FORMAT or found[1] not in CONFIGS:
         raise XlxmertError(
-            f"expected a checkpoint of format {FORMAT} and family {FAMILY} in {folder / CONFIG}, "
+            f"expected a checkpoint of format {FORMAT} and family {' or '.join(CONFIGS)} in {folder / CONFIG}, "
             f"found format {found[0]} and family {found[1]}: write it again with this version of xlxmert"
         )
     assert isinstance(config, dict)
     return config
 
 
-def _read_model(folder: Path, config: Mapping[str, Any]) -> Lxmert:
-    model = Lxmert(LxmertConfig.from_dict(config["model"])).eval()
+def _read_model(folder: Path, config: Mapping[str, Any]) -> Transformer:
+    model = build(config_of(config["family"], config["model"])).eval()
     tensors, _ = read_tensors(folder / MODEL)
     separate = bool(config.get("codebook"))
     load_weights(model, tensors, str(folder / MODEL), [CENTROIDS] if separate else [])

@@ -6,8 +6,8 @@ from xlxmert.core.axes import Float, Tensor
 
 
 @dataclass(frozen=True)
-class LxmertOutput:
-    """The three outputs of the cross-modality encoder (LXMERT section 2.3)."""
+class Encoded:
+    """The three outputs of a transformer over words and a picture (LXMERT section 2.3)."""
 
     language: Float[Tensor, "B T D"]
     """One vector per word."""

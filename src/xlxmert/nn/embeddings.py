@@ -48,21 +48,26 @@ class WordEmbeddings(nn.Module):
 class FeatureContent(nn.Module):
     """Visual features through one linear map; hidden cells show a learned mask feature in the features' own space.
 
-    With ``mask_std`` 0 the mask feature starts at zero, as in the reference code of X-LXMERT. The bias starts at zero
-    too, so the norm that follows divides by the root of its tiny epsilon: until both have moved, their gradients are
-    about ten thousand times all others, which matters to a training from scratch with clipped gradients.
+    Without a ``mask_std`` these are zeros that nothing learns (LXMERT section 3.1.2). With 0 the mask feature starts at
+    zero, as in the reference code of X-LXMERT. The bias starts at zero too, so the norm that follows divides by the
+    root of its tiny epsilon: until both have moved, their gradients are about ten thousand times all others, which
+    matters to a training from scratch with clipped gradients.
     """
 
-    def __init__(self, feature_width: int, width: int, mask_std: float = 0.0):
+    def __init__(self, feature_width: int, width: int, mask_std: float | None = 0.0):
         """Build ``feature_width`` → ``width``; ``mask_std`` is the spread of the mask feature at the start."""
         super().__init__()
         self.linear = nn.Linear(feature_width, width)
-        self.mask = nn.Parameter(torch.empty(feature_width).normal_(std=mask_std))
+        learned = None if mask_std is None else nn.Parameter(torch.empty(feature_width).normal_(std=mask_std))
+        self.register_parameter("mask", learned)
 
     def forward(self, features: Float[Tensor, "B N F"], hidden: Bool[Tensor, "B N"] | None) -> Float[Tensor, "B N D"]:
         """Project; one product serves all hidden cells, which equals replacing their features before the map."""
         x: Tensor = self.linear(features)  # (B, N, D)
-        return x if hidden is None else torch.where(hidden[..., None], self.linear(self.mask), x)
+        if hidden is None:
+            return x
+        shown = self.linear.bias.to(x) if self.mask is None else self.linear(self.mask)  # (D)
+        return torch.where(hidden[..., None], shown, x)
 
 
 class CodeContent(nn.Module):

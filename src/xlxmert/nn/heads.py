@@ -81,6 +81,59 @@ class CodeHead(nn.Module):
         return free if self.feature is None else free + F.linear(self.feature(x), centroids)
 
 
+class ObjectHead(nn.Module):
+    """What a hidden region was: its feature (MVFR), its label and its attribute (MOC; LXMERT section 3.1.2).
+
+    All three read one inner state; with ``shared`` labels and attributes read the regressed feature instead, as the
+    detector's own classifiers do (X-LXMERT section C.1).
+    """
+
+    def __init__(self, width: int, feature_width: int = 0, labels: int = 0, attributes: int = 0, shared: bool = False):
+        """Build those parts whose size is above 0."""
+        super().__init__()
+        self.transform = Transform(width)
+        self.shared = shared
+        inner = feature_width if shared else width
+        self.feature = nn.Linear(width, feature_width) if feature_width else None
+        self.label = nn.Linear(inner, labels) if labels else None
+        self.attribute = nn.Linear(inner, attributes) if attributes else None
+
+    def features(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any F"]:
+        """Regressed visual features."""
+        assert self.feature is not None
+        return self.feature(self.transform(x))  # type: ignore[no-any-return]
+
+    def label_logits(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any L"]:
+        """Scores of all labels."""
+        assert self.label is not None
+        return self.label(self._inner(x))  # type: ignore[no-any-return]
+
+    def attribute_logits(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any A"]:
+        """Scores of all attributes."""
+        assert self.attribute is not None
+        return self.attribute(self._inner(x))  # type: ignore[no-any-return]
+
+    def _inner(self, x: Tensor) -> Tensor:
+        return self.features(x) if self.shared else self.transform(x)
+
+
+class PairHead(nn.Module):
+    """False or true from two pooled vectors: ``Linear(2D, 2D)``, GELU, norm, ``Linear(2D, 2)`` (LXMERT appendix B).
+
+    The paper has one output and a sigmoid, its code two and a softmax, which is the same model.
+    """
+
+    def __init__(self, width: int):
+        """Build for pooled vectors of ``width``."""
+        super().__init__()
+        self.transform = Transform(2 * width)
+        self.linear = nn.Linear(2 * width, 2)
+
+    def forward(self, left: Float[Tensor, "B D"], right: Float[Tensor, "B D"]) -> Float[Tensor, "B 2"]:
+        """Scores of false and true."""
+        return self.linear(self.transform(torch.cat([left, right], -1)))  # type: ignore[no-any-return]
+
+
 class AnswerHead(nn.Module):
     """``Linear(D, 2D)``, GELU, norm, ``Linear(2D, A)``: a classifier over answers (X-LXMERT section C.1)."""
 

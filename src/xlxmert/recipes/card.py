@@ -57,7 +57,8 @@ def model_card(bundle: Bundle, scores: Mapping[str, Mapping[str, float]], traini
     config, generator = bundle.model.config, bundle.generator
     weights = sum(p.numel() for p in bundle.model.parameters())
     painter = sum(p.numel() for p in generator.parameters()) if generator is not None else 0
-    layers = f"{config.language_layers}/{config.relation_layers}/{config.cross_layers}"
+    layers = "/".join(str(getattr(config, name)) for name in config.layers_of)
+    names = ", ".join(name.removesuffix("_layers") for name in config.layers_of)
     vocabulary = bundle.vocabulary
     taught = (
         "" if vocabulary is None or vocabulary.embedding is None else ", taught by boxes of things in training pictures"
@@ -69,7 +70,7 @@ Paints, captions, answers and matches pictures of the built-in world of xlxmert:
 256x256 pixels.
 Apache-2.0; the sprites in its training pictures are Microsoft's Fluent Emoji (MIT).
 
-- transformer: {weights:,} parameters, width {config.width}, {layers} language/relation/cross layers
+- transformer: {weights:,} parameters, width {config.width}, layers {layers} ({names})
 - visual vocabulary: {config.codes} codes on an {config.grid}x{config.grid} grid{taught}
 - text: {config.vocabulary} word pieces, {config.answers} answers
 - image generator: {painter:,} parameters

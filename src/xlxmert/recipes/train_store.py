@@ -22,9 +22,11 @@ from xlxmert.core.images import load_picture
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.pictures import PictureFolder
 from xlxmert.data.store import Store
+from xlxmert.models.base import Transformer
+from xlxmert.models.config import ModelConfig
+from xlxmert.models.families import build
 from xlxmert.models.generator import Discriminator, Generator, GeneratorConfig
 from xlxmert.models.generator.presets import opponent_of
-from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
 from xlxmert.tasks.render import RenderConfig, RenderTask, mean_patches
 from xlxmert.train import TrainConfig, train
@@ -80,7 +82,7 @@ class Prepared:
         vocabulary = VisualVocabulary.load(codebook)
         return cls(Store.open(store, vocabulary.codebook.fingerprint), vocabulary)
 
-    def model(self, shape: LxmertConfig, seed: int) -> Lxmert:
+    def model(self, shape: ModelConfig, seed: int) -> Transformer:
         """A fresh model of this shape and the data's sizes, centroids loaded."""
         config = dataclasses.replace(
             shape,
@@ -91,11 +93,11 @@ class Prepared:
             grid=self.vocabulary.spec.grid,
         )
         torch.manual_seed(seed)
-        model = Lxmert(config)
+        model = build(config)
         model.load_centroids(self.vocabulary.codebook.centroids)
         return model
 
-    def bundle(self, model: Lxmert, generator: Generator | None, facts: dict[str, object]) -> Bundle:
+    def bundle(self, model: Transformer, generator: Generator | None, facts: dict[str, object]) -> Bundle:
         """A checkpoint of this data; ``most_words`` and ``caption_words`` are read off the store."""
         lengths = np.diff(self.store.arrays["offsets"]) - 2
         captions = lengths[self.store.of_kind("caption")]
@@ -104,7 +106,7 @@ class Prepared:
         return Bundle(model, self.store.tokenizer, self.vocabulary, generator, self.store.answers, facts=known)
 
 
-def pretrain(prepared: Prepared, shape: LxmertConfig, config: PretrainConfig, loop: TrainConfig) -> Lxmert:
+def pretrain(prepared: Prepared, shape: ModelConfig, config: PretrainConfig, loop: TrainConfig) -> Transformer:
     """Train the transformer, going on from its last checkpoint; returns the moving average of the weights."""
     model = prepared.model(shape, loop.seed)
     task = PretrainTask(model, prepared.store, config, loop.seed)
@@ -114,7 +116,7 @@ def pretrain(prepared: Prepared, shape: LxmertConfig, config: PretrainConfig, lo
         "store": prepared.store.facts["digest"],
     }
     average = train(task, loop, facts=facts).averages.get("model", model)
-    assert isinstance(average, Lxmert)
+    assert isinstance(average, Transformer)
     return average.eval()
 
 

@@ -33,9 +33,10 @@ from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.data.world.annotations import captions_of, instances_of, vqa_of
 from xlxmert.data.world.render import render as render_scene
 from xlxmert.data.world.scene import WORLD, Cut, make_scene
+from xlxmert.models.base import Transformer
+from xlxmert.models.config import ModelConfig
 from xlxmert.models.generator import Generator, GeneratorConfig
 from xlxmert.models.generator.presets import WORLD as WORLD_GENERATOR
-from xlxmert.models.lxmert import Lxmert, LxmertConfig
 from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
 from xlxmert.recipes import train_store
 from xlxmert.recipes.card import model_card
@@ -84,7 +85,7 @@ class WorldRecipe:
     """Rounds of k-means."""
     lessons: int = LESSONS
     """Steps in which the features are taught to tell things apart."""
-    model: LxmertConfig = WORLD_MODEL
+    model: ModelConfig = WORLD_MODEL
     """The transformer; the data fill its vocabulary, codes, feature width and answers."""
     generator: GeneratorConfig = WORLD_GENERATOR
     """The image generator; the data fill its feature width."""
@@ -261,7 +262,7 @@ def _sentences(recipe: WorldRecipe, index: int) -> list[Sentence]:
     return captions + [Sentence(asked.text, index, "question", asked.answers) for asked in vqa_of(scene, *key)]
 
 
-def pretrain(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = False) -> Lxmert:
+def pretrain(out: Path, recipe: WorldRecipe, prepared: Prepared, quiet: bool = False) -> Transformer:
     """Train the transformer, going on from its last checkpoint."""
     loop = pretrain_loop(
         out / "pretrain", steps=recipe.pretrain_steps, batch_size=recipe.pretrain_batch, seed=recipe.seed, quiet=quiet

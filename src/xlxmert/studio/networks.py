@@ -3,7 +3,7 @@
 import torch
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
-from xlxmert.models.lxmert import Lxmert
+from xlxmert.models.base import Transformer
 
 
 class PaintingNetwork:
@@ -18,7 +18,7 @@ class PaintingNetwork:
         blank: the encoding of a wholly hidden grid, from `blank_picture`.
     """
 
-    def __init__(self, model: Lxmert, words: Int[Tensor, "B T"], blank: Float[Tensor, "1 N D"]) -> None:
+    def __init__(self, model: Transformer, words: Int[Tensor, "B T"], blank: Float[Tensor, "1 N D"]) -> None:
         """Encode the prompts; see the class."""
         different, rows = torch.unique(words, dim=0, return_inverse=True)  # (U, T), (B)
         self.model, self.blank, self.mask = model, blank, words > 0
@@ -33,7 +33,7 @@ class PaintingNetwork:
         return self.model.code_logits(self.model.cross(self.language, vision, self.mask).vision)  # (B, N, K)
 
 
-def blank_picture(model: Lxmert, device: torch.device | str) -> Float[Tensor, "1 N D"]:
+def blank_picture(model: Transformer, device: torch.device | str) -> Float[Tensor, "1 N D"]:
     """The relation encoder's view of a grid of which nothing is known."""
     cells = model.config.cells
     codes = torch.zeros(1, cells, dtype=torch.long, device=device)
@@ -48,7 +48,7 @@ class WritingNetwork:
         vision: (B, N, D) the encoded picture of every sentence.
     """
 
-    def __init__(self, model: Lxmert, vision: Float[Tensor, "B N D"]) -> None:
+    def __init__(self, model: Transformer, vision: Float[Tensor, "B N D"]) -> None:
         """Keep the encoded pictures; see the class."""
         self.model, self.vision = model, vision
 

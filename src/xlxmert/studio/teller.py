@@ -8,7 +8,7 @@ from xlxmert.convert.folder import Bundle
 from xlxmert.core.axes import Float, Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.answers import AnswerTable
-from xlxmert.models.outputs import LxmertOutput
+from xlxmert.models.outputs import Encoded
 from xlxmert.sampling import Raster, Sampler, last
 from xlxmert.sampling.words import WordIds, blank, draft_likelihood, pseudo_log_likelihood, write
 from xlxmert.studio.networks import WritingNetwork
@@ -134,7 +134,7 @@ class Teller:
         """
         return self._matched(self._crossed(codes, sentences, _beside(codes, sentences), "sentence"))
 
-    def _top(self, outputs: Iterator[LxmertOutput], top: int) -> list[list[Answer]]:
+    def _top(self, outputs: Iterator[Encoded], top: int) -> list[list[Answer]]:
         """The most probable answers of each pair."""
         table = self._answers()
         if top < 1:
@@ -146,14 +146,14 @@ class Teller:
             for places, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
 
-    def _matched(self, outputs: Iterator[LxmertOutput]) -> Float[Tensor, " P"]:
+    def _matched(self, outputs: Iterator[Encoded]) -> Float[Tensor, " P"]:
         """The probability of each pair to belong together."""
         logits = torch.cat([self.bundle.model.matching_logits(output.pooled) for output in outputs])
         return logits.softmax(-1)[:, 1].cpu()
 
     def _crossed(
         self, codes: Int[Tensor, "B N"], sentences: Sequence[str], pairs: Int[Tensor, "P 2"], what: str
-    ) -> Iterator[LxmertOutput]:
+    ) -> Iterator[Encoded]:
         """Pairs of picture and sentence in chunks; each side is encoded once."""
         model = self.bundle.model
         words, _ = read_sentences(self.bundle.tokenizer, sentences, self.bundle.most_words, what)

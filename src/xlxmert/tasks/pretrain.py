@@ -22,7 +22,7 @@ from xlxmert.core.task import OptimConfig, Player
 from xlxmert.data.batch import Batch
 from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, thinned, uniform_mask
 from xlxmert.data.store import KINDS, Store
-from xlxmert.models.lxmert import Lxmert
+from xlxmert.models.base import Transformer
 
 Modality = Literal["picture", "words", "none"]
 MODALITIES: tuple[Modality, ...] = ("picture", "words", "none")
@@ -98,7 +98,7 @@ class PretrainTask:
 
     name = "pretrain"
 
-    def __init__(self, model: Lxmert, store: Store, config: PretrainConfig, seed: int = 0) -> None:
+    def __init__(self, model: Transformer, store: Store, config: PretrainConfig, seed: int = 0) -> None:
         """Put the task together; ``seed`` decides everything that is drawn."""
         self.model, self.store, self.config, self.seed = model, store, config, seed
         self._check()
@@ -231,7 +231,7 @@ class PretrainTurn(nn.Module):
 
     log_weights: Tensor
 
-    def __init__(self, model: Lxmert, log_weights: Float[Tensor, " K"]) -> None:
+    def __init__(self, model: Transformer, log_weights: Float[Tensor, " K"]) -> None:
         """Take the model and the logarithms of the codes' weights."""
         super().__init__()
         self.model = model

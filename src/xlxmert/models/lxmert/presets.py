@@ -1,9 +1,19 @@
 """Named sizes of LXMERT, each beside the number that it must reproduce or the use it is for."""
 
+import dataclasses
+
 from xlxmert.models.lxmert.config import LxmertConfig
 
 PAPER = LxmertConfig()
 """X-LXMERT as published: 226,525,800 trainable values (section C.1 says 226.5M) beside 10,000 frozen centroids."""
+
+LXMERT = LxmertConfig(codes=0, mask_start="fixed", regress=True, labels=1600, attributes=400)
+"""LXMERT as its authors published it: 228,051,752 trainable values (X-LXMERT, section C.1, says 228M); it reads 36
+regions with their boxes, and regresses their features and tells labels and attributes of those that are hidden."""
+
+LXMERT_GRID = dataclasses.replace(LXMERT, attributes=0, mask_start="zeros", label_input="feature")
+"""LXMERT as the authors of X-LXMERT built it again (section C.1: LXMERT*, and on grid features LXMERT*+Grid): labels
+are read from the regressed features, attributes are left out."""
 
 WORLD = LxmertConfig(
     vocabulary=1024,
@@ -43,5 +53,5 @@ TINY = LxmertConfig(
 )
 """A model for tests: every part, about fifty thousand values."""
 
-PRESETS = {"paper": PAPER, "world": WORLD, "tiny": TINY}
+PRESETS = {"paper": PAPER, "lxmert": LXMERT, "lxmert-grid": LXMERT_GRID, "world": WORLD, "tiny": TINY}
 """The presets by name, as recipes and the command line know them."""
