@@ -17,6 +17,7 @@ from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import write_json
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.cells import label_cells
+from xlxmert.data.nlvr2 import read_nlvr2
 from xlxmert.data.store import Store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.data.world.captions import make_captions
@@ -356,3 +357,27 @@ def test_a_trained_tokenizer_knows_every_word_of_its_sentences(road: Path, tmp_p
     tokenizer = Tokenizer.load(tmp_path / "store/tokenizer.json")
     store = Store.open(tmp_path / "store")
     assert not any(tokenizer.unknown in store.words(sentence) for sentence in range(len(store)))
+
+
+def test_features_labels_and_statements_are_kept_when_asked(road: Path, tmp_path: Path) -> None:
+    instances = road / "world/annotations/instances_train.json"
+    given = options(road, tmp_path / "store", features=True, instances=instances)
+    assert prepare.run(given) == 0
+    store = Store.open(tmp_path / "store")
+    assert store.rows("features", [0, 1]).shape == (2, 16, store.feature_width)
+    labels, attributes = store.picture_array("labels"), store.picture_array("attributes")
+    assert labels.shape == attributes.shape == store.codes.shape
+    assert 0 <= int(labels.max()) < store.count("labels") and int(attributes.max()) < store.count("attributes")
+    pairs = options(
+        road, tmp_path / "pairs", images=road / "world/images/nlvr2", captions=(), vqa=(), gqa=(),
+        nlvr2=(road / "world/nlvr2/train.json",), tokenizer=str(tmp_path / "store"), answers=str(tmp_path / "store"),
+    )  # fmt: skip
+    assert prepare.run(pairs) == 0
+    read = Store.open(tmp_path / "pairs", store.fingerprint)
+    records = read_nlvr2(road / "world/nlvr2/train.json")
+    names = read.facts["pictures"]
+    assert len(read) == len(records) == len(read.of_kind("statement"))
+    for place, record in enumerate(records):
+        left, right = (Path(names[int(read.arrays[key][place])]).stem for key in ("picture", "second"))
+        assert (left, right) == (record.left_id, record.right_id)
+        assert bool(read.arrays["truth"][place]) == record.label

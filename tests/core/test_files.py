@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from xlxmert.core.errors import XlxmertError
-from xlxmert.core.files import locked
+from xlxmert.core.files import locked, write_text
 
 ENTER = """
 import sys
 from pathlib import Path
-from xlxmert.core.files import locked
+from xlxmert.core.files import locked, write_text
 with locked(Path(sys.argv[1])):
     pass
 """
@@ -30,3 +30,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(XlxmertError, match=r"could not write to .*file"), locked(tmp_path / "file"):
         pass
+
+
+def test_a_file_in_a_parents_place_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(XlxmertError, match=r"could not write .*what was there before is unharmed"):
+        write_text(tmp_path / "file" / "inner.txt", "words")
+    assert (tmp_path / "file").read_text() == "precious"

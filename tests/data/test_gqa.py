@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from xlxmert.core.errors import XlxmertError
-from xlxmert.data.gqa import read_gqa, semantic_string, write_gqa
+from xlxmert.data.gqa import read_choices, read_gqa, semantic_string, write_gqa
 from xlxmert.data.records import ProgramStep, QuestionRecord
 
 SAMPLE = """{"02930152": {"semantic": [{"operation": "select", "dependencies": [], "argument": "sea (2486325)"},
@@ -144,3 +144,12 @@ def test_missing_files_and_repeated_ids_are_errors(tmp_path: Path) -> None:
     with pytest.raises(XlxmertError, match="found '1' twice"):
         write_gqa(tmp_path / "q.json", [QuestionRecord("a", "1", "Why?"), QuestionRecord("a", 1, "Why?")])
     assert not list(tmp_path.iterdir())
+
+
+def test_choices_are_read_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "val_choices.json"
+    path.write_text('{"1": {"valid": ["yes", "no"], "plausible": ["yes"]}}')
+    assert read_choices(path) == {"1": {"valid": ("yes", "no"), "plausible": ("yes",)}}
+    path.write_text('{"1": {"valid": ["yes"]}}')
+    with pytest.raises(XlxmertError, match="plausible"):
+        read_choices(path)

@@ -12,7 +12,8 @@ from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.lxmert import TINY, Lxmert
-from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask, answer_loss, code_loss, code_weights
+from xlxmert.tasks.losses import answer_loss, code_loss, code_weights
+from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
 
 COLOURS = ("red", "green", "blue", "black")
 
@@ -47,7 +48,8 @@ def make_task(store: Store, **settings: object) -> PretrainTask:
 def test_a_batch_is_a_pure_function_of_seed_and_step(store: Store) -> None:
     one, two = make_task(store).batch(5, 8), make_task(store).batch(5, 8)
     for field in dataclasses.fields(one):
-        assert torch.equal(getattr(one, field.name), getattr(two, field.name))
+        left, right = getattr(one, field.name), getattr(two, field.name)
+        assert (left is None and right is None) or torch.equal(left, right)
 
 
 def test_modalities_come_as_often_as_asked(store: Store) -> None:
@@ -98,7 +100,7 @@ def test_every_objective_is_learned_in_a_few_steps(store: Store) -> None:
         values = {name: float(value.detach()) for name, value in losses.items()}
         first = {**values, **first}
         last.update(values)
-    assert last["codes"] < 0.3 < first["codes"] and last["words"] < first["words"] / 2
+    assert last["codes"] < 0.4 < first["codes"] and last["words"] < first["words"] / 2
     assert last["answers"] < 0.5 * first["answers"]
 
 
@@ -206,3 +208,108 @@ def test_the_cells_of_rare_codes_are_hidden_first_when_asked(store: Store) -> No
         task = make_task(rare, modalities=(1.0, 0.0, 0.0), rare_first=share)
         hidden = torch.cat([task.batch(step, 32).hidden for step in range(20)])
         assert low <= float(hidden[:, 10].float().mean()) <= high
+
+
+@pytest.fixture(scope="module")
+def seen(store: Store) -> Store:
+    """The same pictures with a feature, a label and an attribute of each cell that tell the colour too."""
+    codes = np.array(store.codes)
+    features = np.eye(8, 32, dtype=np.float16)[codes] * 4
+    sentences = [Sentence(f"a {COLOURS[i % 4]} car on the beach", i) for i in range(12)]
+    sentences += [Sentence("what color is the car ?", i, "question", {COLOURS[i % 4]: 1.0}) for i in range(12)]
+    visual = {"codes": codes, "features": features, "labels": codes, "attributes": codes % 2}
+    facts = {"labels": 4, "attributes": 2}
+    folder = store.folder.parent / "seen"
+    names = [str(i) for i in range(12)]
+    return write_store(folder, visual, names, sentences, store.tokenizer, store.answers, "cafe", 8, facts)
+
+
+def lxmert_task(seen: Store, **settings: object) -> PretrainTask:
+    """LXMERT's objectives: features read, features, labels and attributes predicted, everything at once."""
+    torch.manual_seed(0)
+    sizes = {"vocabulary": seen.tokenizer.size, "codes": 0, "answers": 4, "labels": 4, "attributes": 2}
+    model = Lxmert(dataclasses.replace(TINY, **sizes, regress=True, mask_start="fixed", norm="before", dropout=0.0))  # type: ignore[arg-type]
+    wanted = {
+        "policy": "all",
+        "targets": ("features", "labels", "attributes"),
+        "visual_input": "features",
+        "visual_mask": "bernoulli",
+        "code_kinds": ("caption", "question", "region"),
+        **settings,
+    }
+    return PretrainTask(model, seen, PretrainConfig(**wanted), seed=3)  # type: ignore[arg-type]
+
+
+def test_lxmert_masks_and_asks_everything_at_once_but_only_of_own_pictures(seen: Store) -> None:
+    task = lxmert_task(seen)
+    batch = task.batch(0, 64)
+    own, asked = batch.matched == 1, batch.answers.sum(1) > 0
+    assert 0.1 < float(batch.hidden.float().mean()) < 0.2
+    assert torch.equal(batch.asked, batch.hidden & own[:, None])
+    assert bool((batch.word_labels[own] >= 0).any(1).all()) and not bool((batch.word_labels[~own] >= 0).any())
+    assert 0.3 < float(own.float().mean()) < 0.7 and bool(asked.any())
+    losses = task.players()[0].module(batch)
+    assert {"features", "labels", "attributes", "words", "match", "answers"} <= losses.keys()
+    terms = [losses[name] for name in ("features", "labels", "attributes", "words", "match", "answers")]
+    torch.testing.assert_close(losses["loss"], torch.stack(terms).sum())
+
+
+def test_questions_are_answered_from_the_asked_step_on(seen: Store) -> None:
+    task = lxmert_task(seen, answers_from=5, questions=1.0)
+    asked = [bool((task.batch(step, 8).answers > 0).any()) for step in range(8)]
+    assert asked == [False] * 5 + [True] * 3
+
+
+def test_lxmert_learns_all_its_objectives(seen: Store) -> None:
+    task = lxmert_task(seen)
+    module, found = task.players()[0].module, []
+    optim = torch.optim.AdamW(task.model.parameters(), lr=4e-3)
+    for step in range(120):
+        losses = module(task.batch(step, 32))
+        losses["loss"].backward()
+        optim.step()
+        optim.zero_grad()
+        found.append({name: float(value.detach()) for name, value in losses.items()})
+    first, last = found[0], found[-1]
+    for name in ("features", "labels", "attributes", "words", "answers"):
+        assert last[name] < 0.6 * first[name], name
+    assert last["labels_right"] > 0.9 and last["features_right"] > 0.9
+
+
+def test_without_vision_targets_nothing_is_hidden(seen: Store) -> None:
+    task = lxmert_task(seen, targets=())
+    batch = task.batch(0, 16)
+    assert not bool(batch.hidden.any()) and not {"features", "labels"} & task.players()[0].module(batch).keys()
+
+
+def test_one_modality_at_a_time_works_on_features_too(seen: Store) -> None:
+    task = lxmert_task(seen, policy="one", targets=("features",), visual_mask="uniform", modalities=(1.0, 0.0, 0.0))
+    batch = task.batch(0, 16)
+    assert torch.equal(batch.asked, batch.hidden) and bool(batch.hidden.any(1).all())
+    assert {"features"} == task.players()[0].module(batch).keys() - {"loss", "features_right"}
+
+
+def test_regions_with_boxes_are_read_where_they_are(store: Store) -> None:
+    rng = np.random.default_rng(0)
+    visual = {
+        "features": rng.standard_normal((12, 36, 32)).astype(np.float16),
+        "boxes": np.sort(rng.random((12, 36, 2, 2)), 2).reshape(12, 36, 4).astype(np.float32),
+        "labels": rng.integers(0, 4, (12, 36)),
+        "attributes": rng.integers(0, 2, (12, 36)),
+    }
+    sentences = [Sentence(f"a {COLOURS[i % 4]} car on the beach", i) for i in range(12)]
+    folder, names, facts = store.folder.parent / "boxes", [str(i) for i in range(12)], {"labels": 4, "attributes": 2}
+    boxed = write_store(folder, visual, names, sentences, store.tokenizer, store.answers, "none", 0, facts)
+    task = lxmert_task(boxed)
+    batch = task.batch(0, 8)
+    assert batch.codes is None and batch.boxes is not None and batch.boxes.shape == (8, 36, 4)
+    assert {"features", "labels", "words", "match"} <= task.players()[0].module(batch).keys()
+
+
+def test_a_store_without_what_the_objectives_need_is_refused(store: Store, seen: Store) -> None:
+    with pytest.raises(XlxmertError, match=r"pictures' features in .*found only codes.*--features"):
+        lxmert_task(store)
+    with pytest.raises(XlxmertError, match="set the first of modalities to 0"):
+        PretrainConfig(targets=())
+    with pytest.raises(XlxmertError, match="answers_from must be at least 0"):
+        PretrainConfig(answers_from=-1)

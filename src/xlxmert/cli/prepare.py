@@ -33,6 +33,8 @@ class Options:
     """Visual Genome's image_data.json and region_descriptions.json, in pairs."""
     genome_questions: tuple[tuple[Path, Path], ...] = ()
     """Visual Genome's image_data.json and question_answers.json, in pairs."""
+    nlvr2: tuple[Path, ...] = ()
+    """NLVR2's train.json and its like: statements about two pictures."""
     recipe: OmitArgPrefixes[PrepareRecipe] = field(default_factory=PrepareRecipe)
     """How sentences and pictures are turned into numbers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -46,7 +48,13 @@ class Options:
 def run(options: Options) -> int:
     """Prepare the store and report its counts."""
     sources = Sources(
-        options.images, options.captions, options.vqa, options.gqa, options.regions, options.genome_questions
+        options.images,
+        options.captions,
+        options.vqa,
+        options.gqa,
+        options.regions,
+        options.genome_questions,
+        options.nlvr2,
     )
     device = pick_device(options.device)
     with progress_bar("encoding pictures") as progress:

@@ -46,7 +46,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
             "free some space or choose another folder"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a parent may be a file
+            part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

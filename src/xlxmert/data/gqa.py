@@ -34,6 +34,15 @@ def read_gqa(path: Path, pictures: Iterable[Id] | None = None) -> list[QuestionR
     return [_question(name, entry, known, seen) for source in sources for name, entry in read_members(source)]
 
 
+def read_choices(path: Path) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The answers that are ``valid`` and ``plausible`` for each question, from ``train_choices.json`` or its like.
+
+    Raises:
+        XlxmertError: the file is missing, cut short or of another format.
+    """
+    return {name: {kind: entry.strings(kind) for kind in ("valid", "plausible")} for name, entry in read_members(path)}
+
+
 def write_gqa(path: Path, records: Iterable[QuestionRecord]) -> None:
     """Write a ``*_questions.json``, whole or not at all; a question without answers is written as in the test sets.
 

@@ -1,7 +1,8 @@
 """The store: a prepared data set as a folder of memory-mapped arrays, ready for training.
 
-It holds ``pictures.safetensors`` (codes), ``sentences.safetensors`` (ragged token ids, picture index, kind, ragged soft
-answers) and ``store.json`` (picture ids, sizes, fingerprints); ``tokenizer.json`` and ``answers.json`` lie beside them.
+It holds ``pictures.safetensors`` (codes; features, boxes, labels and attributes where they are wanted),
+``sentences.safetensors`` (ragged token ids, picture index, kind, ragged soft answers; of statements the second picture
+and the truth too) and ``store.json`` (picture ids, sizes, fingerprints), beside tokenizer.json and answers.json.
 Opening costs the same at any size; rows are read where they lie.
 """
 
@@ -23,23 +24,35 @@ from xlxmert.data.answers import AnswerTable
 from xlxmert.data.tokenizer import Tokenizer
 
 FORMAT = 1
-KINDS = ("caption", "question", "region")
+KINDS = ("caption", "question", "region", "statement")
 """Kinds of sentences, by number."""
 ARRAYS = {
     "words": np.uint16, "offsets": np.int64, "picture": np.uint32, "kind": np.uint8,
     "answer_offsets": np.int64, "answer_ids": np.uint16, "answer_scores": np.float32,
 }  # fmt: skip
+"""The sentences' arrays."""
+STATEMENTS = {"second": np.uint32, "truth": np.uint8}
+"""Two more, where there are statements: the second picture's index and whether the statement holds."""
+PICTURES = {
+    "codes": np.uint16, "features": np.float16, "boxes": np.float32, "labels": np.uint16, "attributes": np.uint16,
+}  # fmt: skip
+"""What may be known of the visual tokens of P pictures: codes, labels and attributes (P, N), features (P, N, F), boxes
+(P, N, 4)."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence of one picture, with the soft answers if it is a question."""
+    """One sentence of one picture, with the soft answers if it is a question, or of two, with its truth."""
 
     text: str
     picture: int
     """Index of its picture in the store."""
     kind: str = "caption"
     answers: Mapping[str, float] | None = None
+    second: int | None = None
+    """A statement's right picture."""
+    truth: bool | None = None
+    """Whether a statement holds."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +60,10 @@ class Store:
     """A prepared data set."""
 
     folder: Path
-    codes: np.ndarray
-    """(P, N) uint16."""
+    pictures: Mapping[str, np.ndarray]
+    """The pictures' arrays, as far as they are there; see `PICTURES`."""
     arrays: Mapping[str, np.ndarray]
-    """The sentences' arrays; see `ARRAYS`."""
+    """The sentences' arrays; see `ARRAYS` and `STATEMENTS`."""
     facts: Mapping[str, Any]
     """The content of ``store.json``."""
     tokenizer: Tokenizer
@@ -59,6 +72,56 @@ class Store:
     def __len__(self) -> int:
         """The number of sentences."""
         return len(self.arrays["picture"])
+
+    @property
+    def codes(self) -> np.ndarray:
+        """(P, N) uint16.
+
+        Raises:
+            XlxmertError: the store was prepared without.
+        """
+        return self.picture_array("codes")
+
+    @property
+    def size(self) -> int:
+        """P, the number of pictures."""
+        return len(self.facts["pictures"])
+
+    @property
+    def tokens(self) -> int:
+        """N, visual tokens of a picture."""
+        return int(next(iter(self.pictures.values())).shape[1])
+
+    def picture_array(self, name: str) -> np.ndarray:
+        """One of the pictures' arrays.
+
+        Raises:
+            XlxmertError: the store was prepared without.
+        """
+        if name not in self.pictures:
+            raise XlxmertError(
+                f"expected the pictures' {name} in {self.folder}, found only {', '.join(self.pictures)}: "
+                "run `xlxmert prepare` with --features, and --instances for labels"
+            )
+        return self.pictures[name]
+
+    def rows(self, name: str, pictures: Sequence[int] | np.ndarray) -> torch.Tensor:
+        """Some pictures' codes, labels or attributes as int64 (B, N), features or boxes as float32 (B, N, ...).
+
+        Raises:
+            XlxmertError: the store was prepared without.
+        """
+        found = torch.from_numpy(self.picture_array(name)[np.asarray(pictures, np.int64)])
+        return found.float() if found.is_floating_point() else found.long()
+
+    def count(self, name: str) -> int:
+        """How many ``codes``, ``labels`` or ``attributes`` are told apart; 0 where there are none."""
+        return int(self.facts.get(name, 0)) if name in self.pictures else 0
+
+    @property
+    def feature_width(self) -> int:
+        """F, the width of the pictures' features; 0 where there are none."""
+        return int(self.pictures["features"].shape[2]) if "features" in self.pictures else 0
 
     @property
     def fingerprint(self) -> str:
@@ -115,24 +178,24 @@ class Store:
             )
         pictures = _mapped(folder / "pictures.safetensors")
         arrays = _mapped(folder / "sentences.safetensors")
-        if set(arrays) != set(ARRAYS) or "codes" not in pictures:
-            found = ", ".join(arrays)
+        if set(arrays) - set(STATEMENTS) != set(ARRAYS) or not pictures or set(pictures) - set(PICTURES):
+            found = ", ".join([*arrays, *pictures])
             raise XlxmertError(
                 f"expected the arrays {', '.join(ARRAYS)} in {folder}, found {found}: run `xlxmert prepare`"
             )
-        codes = pictures["codes"]
+        codes = pictures.get("codes", np.zeros(0, np.uint16))
         if codes.size and int(codes.max()) >= facts["codes"]:
             raise XlxmertError(
                 f"codes must be below {facts['codes']} (found {int(codes.max())} in {folder}): "
                 "made with another codebook; run `xlxmert prepare` again"
             )
         tokenizer, answers = Tokenizer.load(folder / "tokenizer.json"), AnswerTable.load(folder / "answers.json")
-        return cls(folder, codes, arrays, facts, tokenizer, answers)
+        return cls(folder, pictures, arrays, facts, tokenizer, answers)
 
 
 def write_store(
     folder: Path,
-    codes: np.ndarray,
+    pictures: np.ndarray | Mapping[str, np.ndarray],
     picture_ids: Sequence[str],
     sentences: Sequence[Sentence],
     tokenizer: Tokenizer,
@@ -145,14 +208,14 @@ def write_store(
 
     Args:
         folder: where to; an earlier store there is replaced, anything else is an error.
-        codes: (P, N) codes below ``size``.
+        pictures: (P, N) codes below ``size``, or several of `PICTURES` by name.
         picture_ids: P names.
-        sentences: in any order; their ``picture`` indexes ``codes``.
+        sentences: in any order; their ``picture`` indexes ``pictures``.
         tokenizer: turns texts into ids.
         answers: the table for questions.
-        codebook: fingerprint of the codebook.
-        size: K, the number of codes.
-        facts: anything else worth keeping, as JSON.
+        codebook: fingerprint of the codebook; "none" without codes.
+        size: K, the number of codes; 0 without.
+        facts: anything else worth keeping, as JSON: ``labels`` and ``attributes`` count those that there are.
 
     Raises:
         XlxmertError: the folder holds something else, a code is out of range, or the disk is full.
@@ -162,23 +225,38 @@ def write_store(
         raise XlxmertError(f"expected a folder for the store at {folder}, found a file: choose another name")
     if folder.exists() and any(folder.iterdir()) and not (folder / "store.json").exists():
         raise XlxmertError(f"expected an empty folder or a store at {folder}, found other files: choose another folder")
-    if len(codes) != len(picture_ids) or (codes.size and int(codes.max()) >= size):
-        found = f"{codes.shape}, largest {codes.max()}"
-        raise XlxmertError(
-            f"expected {len(picture_ids)} rows of codes below {size}, found {found}: encode the pictures again"
-        )
+    visual = {"codes": pictures} if isinstance(pictures, np.ndarray) else dict(pictures)
+    _check_pictures(visual, len(picture_ids), {"codes": size, **(facts or {})})
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    write_tensors(part / "pictures.safetensors", {"codes": torch.from_numpy(codes.astype(np.uint16))})
+    whole = {name: torch.from_numpy(array.astype(PICTURES[name])) for name, array in visual.items()}
+    write_tensors(part / "pictures.safetensors", whole)
     arrays = _ragged(sentences, tokenizer, answers)
     write_tensors(part / "sentences.safetensors", {name: torch.from_numpy(array) for name, array in arrays.items()})
     tokenizer.save(part / "tokenizer.json")
     answers.save(part / "answers.json")
     content = {"format": FORMAT, "codebook": codebook, "codes": size, "pictures": list(picture_ids), **(facts or {})}
-    content["digest"] = hashlib.sha256(b"".join(arrays[name].tobytes() for name in ARRAYS)).hexdigest()[:16]
+    content["digest"] = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()[:16]
     write_json(part / "store.json", content)
     _put(part, folder)
     return Store.open(folder, codebook)
+
+
+def _check_pictures(visual: Mapping[str, np.ndarray], count: int, sizes: Mapping[str, Any]) -> None:
+    """Complain about arrays of other pictures than those named, or with numbers out of range."""
+    if not visual or set(visual) - set(PICTURES):
+        raise XlxmertError(f"expected arrays of {', '.join(PICTURES)}, found {', '.join(visual) or 'none'}")
+    cells = next(iter(visual.values())).shape[1]
+    for name, array in visual.items():
+        found = f"{array.shape}, largest {array.max() if array.size else 'none'}"
+        if array.shape[:2] != (count, cells):
+            raise XlxmertError(
+                f"expected {count} rows of {cells} visual tokens for {name}, found {found}: encode the pictures again"
+            )
+        if name in ("codes", "labels", "attributes") and array.size and int(array.max()) >= int(sizes.get(name, 0)):
+            raise XlxmertError(
+                f"expected {count} rows of {name} below {sizes.get(name, 0)}, found {found}: encode the pictures again"
+            )
 
 
 def _put(part: Path, folder: Path) -> None:
@@ -205,12 +283,18 @@ def _ragged(sentences: Sequence[Sentence], tokenizer: Tokenizer, answers: Answer
         "answer_ids": [place for row in known for place in row],
         "answer_scores": [score for row in known for score in row.values()],
     }
-    return {name: np.asarray(values[name], dtype) for name, dtype in ARRAYS.items()}
+    kinds = dict(ARRAYS)
+    if any(s.kind == "statement" for s in sentences):
+        values |= {"second": [s.second or 0 for s in sentences], "truth": [bool(s.truth) for s in sentences]}
+        kinds |= STATEMENTS
+    return {name: np.asarray(values[name], dtype) for name, dtype in kinds.items()}
 
 
 def _mapped(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, memory-mapped read-only."""
-    kinds = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I64": np.int64, "F32": np.float32}
+    kinds = {
+        "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I64": np.int64, "F16": np.float16, "F32": np.float32,
+    }  # fmt: skip
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

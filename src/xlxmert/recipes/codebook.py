@@ -12,10 +12,9 @@ import torch
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.seeds import numpy_generator
 from xlxmert.data.cells import LabelledCells, label_cells
-from xlxmert.data.coco import read_instances
-from xlxmert.data.pictures import PictureFolder, list_pictures
-from xlxmert.data.records import InstanceRecord
+from xlxmert.data.pictures import list_pictures
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
+from xlxmert.recipes.sources import things_of
 from xlxmert.vision.backbone import load_backbone
 from xlxmert.vision.labels import LESSONS, CellLabels
 from xlxmert.vision.regions import Depth, FeatureSpec
@@ -130,7 +129,7 @@ def fit_codebook(
             f"expected at least {recipe.codes} cells for {recipe.codes} codes, found {cells} in {len(paths)} pictures "
             f"of {images}: add pictures or pass a smaller --codes"
         )
-    things = _things(images, recipe.instances) if recipe.instances is not None else None
+    things = things_of(images, recipe.instances) if recipe.instances is not None else None
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
     first, total = paths[:STATISTICS], len(paths) + len(paths[:STATISTICS])
     backbone = load_backbone(deepest=max(recipe.features.deepest, 2)).to(device)
@@ -165,24 +164,6 @@ def cell_labels(cells: LabelledCells) -> CellLabels:
     """The labels of P pictures' cells as one row of M = P * N cells."""
     arrays = torch.from_numpy(cells.things), torch.from_numpy(cells.attributes), torch.from_numpy(cells.parts)
     return CellLabels(*(array.flatten(0, 1) for array in arrays))
-
-
-def _things(images: Path, instances: Path) -> dict[Path, list[InstanceRecord]]:
-    """The things of every annotated picture in the folder, by its file.
-
-    Raises:
-        XlxmertError: the file is unreadable, or none of its pictures is in the folder.
-    """
-    pictures, records = read_instances(instances)
-    folder = PictureFolder(images, pictures)
-    files = {picture.id: folder.path(picture.id) for picture in pictures if picture.id in folder}
-    if not files:
-        raise XlxmertError(f"expected pictures of {instances} in {images}, found none of {len(pictures)}: check both")
-    things: dict[Path, list[InstanceRecord]] = {}
-    for record in records:
-        if record.picture_id in files:
-            things.setdefault(files[record.picture_id], []).append(record)
-    return things
 
 
 def _chosen(paths: list[Path], recipe: CodebookRecipe) -> list[Path]:

@@ -1,7 +1,7 @@
 """Pictures and annotations to a store of visual tokens and sentences: what ``xlxmert prepare`` does."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlxmert.core.axes import Int
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_json
 from xlxmert.data.answers import AnswerTable
+from xlxmert.data.cells import label_cells
+from xlxmert.data.records import InstanceRecord
 from xlxmert.data.store import KINDS, Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
-from xlxmert.recipes.sources import Line, Sources, read_lines
+from xlxmert.recipes.sources import Line, Sources, read_lines, things_of
 from xlxmert.vision.vocabulary import VisualVocabulary
 
 BATCH = 32
@@ -43,6 +44,10 @@ class PrepareRecipe:
     """Keep the centre square of a picture instead of squashing it."""
     workers: int = 2
     """Threads that decode pictures."""
+    features: bool = False
+    """Keep the cells' features too, in half precision: LXMERT reads and predicts them."""
+    instances: Path | None = None
+    """COCO's ``instances_*.json`` of the pictures: keep what stands in each cell as its label and attribute."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -50,6 +55,8 @@ class PrepareRecipe:
             raise UsageError(
                 f"expected words between 6 and {MOST_NUMBERS} and least, size and workers of at least 1, found {self}"
             )
+        if self.instances is not None and self.crop:
+            raise UsageError("boxes are of whole pictures (found crop with instances): leave one of the two out")
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,17 @@ class Prepared:
         lengths = np.diff(self.store.arrays["offsets"])
         return {
             "store": str(self.store.folder),
-            "pictures": len(self.store.codes),
+            "pictures": self.store.size,
             "unreadable": len(self.unreadable),
             **{f"{kind}s": kinds[kind] for kind in KINDS},
             "empty": self.empty,
             "words": self.store.tokenizer.size,
             "longest": int(lengths.max(initial=2)) - 2,
             "answers": len(self.store.answers),
-            "codes": int(self.store.facts["codes"]),
+            "features": self.store.feature_width,
+            "labels": self.store.count("labels"),
+            "attributes": self.store.count("attributes"),
+            "codes": self.store.count("codes"),
             "codebook": self.store.fingerprint,
         }
 
@@ -106,28 +116,40 @@ def prepare(
     check_store(out, overwrite)
     vocabulary = VisualVocabulary.load(codebook).to(device)
     given = _given_tokenizer(recipe.tokenizer), _given_answers(recipe.answers)
+    things = None if recipe.instances is None else things_of(sources.images, recipe.instances)
     read = read_lines(sources)
     lines = [line for line in read if line.text.strip()]
     if not lines:
         raise XlxmertError(f"expected sentences in {', '.join(sources.names)}, found none: check the files")
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
-    paths, codes = _encode(list(dict.fromkeys(line.picture for line in lines)), reader, vocabulary, progress)
-    vocabulary.codebook.check(codes, str(sources.images))
+    wanted = list(dict.fromkeys(picture for line in lines for picture in line.pictures))
+    paths, visual = _encode(wanted, reader, vocabulary, recipe.features, progress)
+    vocabulary.codebook.check(visual["codes"], str(sources.images))
+    sizes: dict[str, int] = {}
+    if things is not None:
+        found, sizes = labelled([things.get(path, ()) for path in paths], vocabulary.spec.grid)
+        visual |= found
     places = {path: place for place, path in enumerate(paths)}
-    kept = [line for line in lines if line.picture in places]
+    kept = [line for line in lines if all(picture in places for picture in line.pictures)]
     tokenizer = given[0] or Tokenizer.train([line.text for line in kept], recipe.words)
     answers = given[1] or frequent_answers(kept, recipe.least)
     _check_sizes(tokenizer, answers)
     store = write_store(
         Path(out),
-        codes,
+        visual,
         [path.relative_to(sources.images).as_posix() for path in paths],
-        [Sentence(line.text, places[line.picture], line.kind, line.answers) for line in kept],
+        [_sentence(line, places) for line in kept],
         tokenizer,
         answers,
         vocabulary.codebook.fingerprint,
         len(vocabulary.codebook),
-        {"sources": sources.names, "size": recipe.size, "crop": recipe.crop, "unreadable": len(reader.unreadable)},
+        {
+            "sources": sources.names,
+            "size": recipe.size,
+            "crop": recipe.crop,
+            "unreadable": len(reader.unreadable),
+            **sizes,
+        },
     )
     return Prepared(store, reader.unreadable, len(read) - len(lines))
 
@@ -158,21 +180,43 @@ def frequent_answers(lines: Sequence[Line], least: int = 1) -> AnswerTable:
     return AnswerTable(sorted((a for a in counts if counts[a] >= least), key=lambda answer: (-counts[answer], answer)))
 
 
+def labelled(things: Sequence[Sequence[InstanceRecord]], grid: int) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """What stands in each cell as the store's arrays ``labels`` and ``attributes`` (P, N), and how many there are.
+
+    Number 0 is no thing, and no attribute. Of several attributes, the most frequent one counts (LXMERT's detector
+    gives one, too).
+    """
+    cells = label_cells(things, grid)
+    attributes = np.where(cells.attributes.any(-1), cells.attributes.argmax(-1) + 1, 0) if cells.attributes.size else 0
+    arrays = {"labels": cells.things, "attributes": np.broadcast_to(attributes, cells.things.shape)}
+    return arrays, {"labels": int(cells.things.max()) + 1, "attributes": cells.attributes.shape[-1] + 1}
+
+
+def _sentence(line: Line, places: Mapping[Path, int]) -> Sentence:
+    """A line as the store takes it."""
+    second = None if line.second is None else places[line.second]
+    return Sentence(line.text, places[line.picture], line.kind, line.answers, second, line.truth)
+
+
 def _encode(
-    paths: list[Path], reader: PictureReader, vocabulary: VisualVocabulary, progress: Progress
-) -> tuple[list[Path], Int[np.ndarray, "P N"]]:
-    """The files that can be read and their codes."""
+    paths: list[Path], reader: PictureReader, vocabulary: VisualVocabulary, keep_features: bool, progress: Progress
+) -> tuple[list[Path], dict[str, np.ndarray]]:
+    """The files that can be read, and their codes and, if wanted, features."""
     kept: list[Path] = []
     codes: list[torch.Tensor] = []
+    features: list[torch.Tensor] = []
 
     def pictures() -> Any:
         for path, picture in reader.read(paths, len(paths), progress):
             kept.append(path)
             yield picture
 
-    for _, batch in vocabulary.extract(pictures(), BATCH):
+    for rows, batch in vocabulary.extract(pictures(), BATCH):
         codes.append(batch.cpu())
-    return kept, torch.cat(codes).numpy()
+        if keep_features:
+            features.append(rows.half().cpu())
+    visual = {"codes": torch.cat(codes).numpy()}
+    return kept, visual | ({"features": torch.cat(features).numpy()} if keep_features else {})
 
 
 def _given_tokenizer(name: str) -> Tokenizer | None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.data.coco import read_captions
+from xlxmert.data.coco import read_captions, read_instances
 from xlxmert.data.gqa import read_gqa
+from xlxmert.data.nlvr2 import read_nlvr2
 from xlxmert.data.pictures import PictureFolder
-from xlxmert.data.records import Id, PictureRecord
+from xlxmert.data.records import Id, InstanceRecord, PictureRecord
 from xlxmert.data.visual_genome import read_image_data, read_question_answers, read_regions
 from xlxmert.data.vqa import read_vqa
 
@@ -21,9 +22,18 @@ class Line:
     picture: Path
     """The picture's file."""
     kind: str
-    """``caption``, ``question`` or ``region``."""
+    """``caption``, ``question``, ``region`` or ``statement``."""
     answers: Mapping[str, float] = field(default_factory=dict)
     """Soft scores by answer."""
+    second: Path | None = None
+    """A statement's right picture."""
+    truth: bool | None = None
+    """Whether a statement holds."""
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """Its picture, or its two."""
+        return (self.picture,) if self.second is None else (self.picture, self.second)
 
 
 @dataclass(frozen=True)
@@ -42,19 +52,23 @@ class Sources:
     """Visual Genome's ``image_data.json`` and ``region_descriptions.json``, in pairs."""
     genome_questions: tuple[tuple[Path, Path], ...] = ()
     """Visual Genome's ``image_data.json`` and ``question_answers.json``, in pairs."""
+    nlvr2: tuple[Path, ...] = ()
+    """NLVR2's ``train.json`` and its like."""
 
     def __post_init__(self) -> None:
         """Check that there is something to read."""
         if not self.names:
             raise UsageError(
-                "expected annotations, found none: pass --captions, --vqa, --gqa, --regions or --genome-questions"
+                "expected annotations, found none: "
+                "pass --captions, --vqa, --gqa, --regions, --genome-questions or --nlvr2"
             )
 
     @property
     def names(self) -> list[str]:
         """The names of all annotation files."""
         pairs = (*self.vqa, *self.regions, *self.genome_questions)
-        return [path.name for path in (*self.captions, *self.gqa, *(path for pair in pairs for path in pair))]
+        single = (*self.captions, *self.gqa, *self.nlvr2)
+        return [path.name for path in (*single, *(path for pair in pairs for path in pair))]
 
 
 def read_lines(sources: Sources) -> list[Line]:
@@ -86,7 +100,31 @@ def read_lines(sources: Sources) -> list[Line]:
         find = _finder(sources.images, pictures, path)
         asked = read_question_answers(path, {picture.id for picture in pictures})
         lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in asked]
+    for path in sources.nlvr2:
+        find = _finder(sources.images, (), path)
+        lines += [
+            Line(pair.sentence, find(pair.left_id), "statement", second=find(pair.right_id), truth=pair.label)
+            for pair in read_nlvr2(path)
+        ]
     return lines
+
+
+def things_of(images: Path, instances: Path) -> dict[Path, list[InstanceRecord]]:
+    """The things of every annotated picture in the folder, by its file.
+
+    Raises:
+        XlxmertError: the file is unreadable, or none of its pictures is in the folder.
+    """
+    pictures, records = read_instances(instances)
+    folder = PictureFolder(images, pictures)
+    files = {picture.id: folder.path(picture.id) for picture in pictures if picture.id in folder}
+    if not files:
+        raise XlxmertError(f"expected pictures of {instances} in {images}, found none of {len(pictures)}: check both")
+    things: dict[Path, list[InstanceRecord]] = {}
+    for record in records:
+        if record.picture_id in files:
+            things.setdefault(files[record.picture_id], []).append(record)
+    return things
 
 
 def _finder(images: Path, pictures: Iterable[PictureRecord], source: Path) -> Callable[[Id], Path]:

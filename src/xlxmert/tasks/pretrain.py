@@ -1,8 +1,15 @@
-"""Pre-training: one modality is drawn per step and masked; words, codes, matching and answers are learned together.
+"""Pre-training: what is masked at a step and what the model is asked about it, under the policies of both papers.
 
 X-LXMERT (sections 5.1 and C.5): with equal chances a batch hides cells (and the model predicts their codes, captions
 only), hides words (and predicts them), or hides nothing (and half of the sentences are replaced: the model tells which,
 and answers the questions among the others).
+
+LXMERT (section 3.1): every batch hides words and regions alike and replaces half of the sentences; questions are asked
+from some step on only. What is hidden is predicted from a sentence's own picture: where the sentence was replaced,
+nothing but matching is asked.
+
+"X-" is four fields: ``targets`` (codes instead of features and labels), ``visual_mask`` (uniform instead of Bernoulli),
+``code_kinds`` (captions instead of all sentences) and the store's regions (cells instead of boxes).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
@@ -23,7 +29,9 @@ from xlxmert.data.batch import Batch
 from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, thinned, uniform_mask
 from xlxmert.data.store import KINDS, Store
 from xlxmert.models.base import Transformer
+from xlxmert.tasks.losses import PretrainTurn, code_weights
 
+Target = Literal["codes", "features", "labels", "attributes"]
 Modality = Literal["picture", "words", "none"]
 MODALITIES: tuple[Modality, ...] = ("picture", "words", "none")
 
@@ -32,8 +40,15 @@ MODALITIES: tuple[Modality, ...] = ("picture", "words", "none")
 class PretrainConfig:
     """What is masked, how often, and on which sentences; the defaults are X-LXMERT's."""
 
+    policy: Literal["one", "all"] = "one"
+    """One modality is masked per step (X-LXMERT), or words and regions at every step, with matching (LXMERT)."""
+    targets: tuple[Target, ...] = ("codes",)
+    """What is predicted of hidden visual tokens: their codes (X-LXMERT), or their features, labels and attributes
+    (LXMERT); nothing at all is possible too."""
+    visual_input: Literal["codes", "features"] = "codes"
+    """What the model reads of a picture: codes (as their centroids), or the features themselves."""
     modalities: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Relative chances of masking the picture, the words, or nothing."""
+    """With policy one: relative chances of masking the picture, the words, or nothing."""
     visual_mask: Literal["uniform", "bernoulli", "blocks"] = "uniform"
     """How cells are hidden: a uniformly drawn share (X-LXMERT), each with its own chance (LXMERT), or a drawn share of
     whole blocks of 2x2 or 4x4 cells, so that a thing is often hidden as a whole and only the words tell of it."""
@@ -63,7 +78,9 @@ class PretrainConfig:
     word_kinds: tuple[str, ...] = ("caption", "question", "region")
     """Kinds of sentences whose words are predicted; questions among them teach the model to write questions."""
     code_kinds: tuple[str, ...] = ("caption",)
-    """Kinds of sentences from which codes are predicted."""
+    """Kinds of sentences from which hidden visual tokens are predicted."""
+    answers_from: int = 0
+    """The first step, counted from 0, at which questions are to be answered (LXMERT: the second half of the run)."""
     questions: float = 0.5
     """Share of questions among the sentences of the other steps; 0 to 1."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01))
@@ -87,6 +104,12 @@ class PretrainConfig:
             raise XlxmertError(f"most_cells must be at least 0 (found {self.most_cells} in the pre-training config)")
         if len(self.modalities) != 3 or min(self.modalities) < 0 or not sum(self.modalities):
             raise XlxmertError(f"modalities must be three chances, not all zero (found {self.modalities})")
+        if not self.targets and self.policy == "one" and self.modalities[0]:
+            raise XlxmertError(
+                "expected targets for the steps that mask the picture, found none: set the first of modalities to 0"
+            )
+        if self.answers_from < 0:
+            raise XlxmertError(f"answers_from must be at least 0 (found {self.answers_from})")
 
 
 class PretrainTask:
@@ -102,24 +125,32 @@ class PretrainTask:
         """Put the task together; ``seed`` decides everything that is drawn."""
         self.model, self.store, self.config, self.seed = model, store, config, seed
         self._check()
-        self._captions = store.of_kind(*config.code_kinds)
-        self._pools = {"words": self._pool(config.word_kinds), "none": self._pool(KINDS)}
+        self._seen = store.of_kind(*config.code_kinds) if config.targets else np.zeros(0, np.int64)
+        pair_free = tuple(kind for kind in KINDS if kind != "statement")
+        self._pools = {"words": self._pool(config.word_kinds), "none": self._pool(pair_free)}
         for name, kinds, found in (
-            ("code_kinds", config.code_kinds, self._captions),
+            ("code_kinds", config.code_kinds, self._seen),
             ("word_kinds", config.word_kinds, np.concatenate(self._pools["words"])),
         ):
-            if not len(found):
+            if not len(found) and (name != "code_kinds" or config.targets):
                 raise XlxmertError(
                     f"expected sentences of the {name} {', '.join(kinds)} in {store.folder}, found none: "
                     "prepare captions, or change the setting"
                 )
         tokenizer = store.tokenizer
         self._specials = (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end, tokenizer.mask)
-        counts = torch.from_numpy(np.bincount(store.codes.ravel(), minlength=int(store.facts["codes"]))).float()
+        counts = torch.zeros(0)
+        if "codes" in config.targets or config.rare_first:
+            counts = torch.from_numpy(np.bincount(store.codes.ravel(), minlength=store.count("codes"))).float()
         self._log_counts = counts.clamp(min=1).log()
         self._code_weights = code_weights(counts, config.code_balance)
-        turn = PretrainTurn(model, self._code_weights.log())
+        read_features = config.visual_input == "features"
+        turn = PretrainTurn(model, self._code_weights.log(), config.targets, read_features)
         self._player = Player("model", turn, config.optim, trains=model, ema=True)
+        # what of the store a batch needs besides the codes
+        needed = {"features": read_features, "boxes": "boxes" in store.pictures}
+        names = ("features", "labels", "attributes", "boxes")
+        self._wanted = tuple(name for name in names if needed.get(name) or name in config.targets)
 
     def _pool(self, kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the questions, and of the other sentences, of these kinds."""
@@ -127,15 +158,25 @@ class PretrainTask:
         return self.store.of_kind(*asked), self.store.of_kind(*(kind for kind in kinds if kind != "question"))
 
     def _check(self) -> None:
-        """Complain about a store that was not made for this model."""
-        model, store = self.model.config, self.store
-        wanted = {"codes": store.facts["codes"], "vocabulary": store.tokenizer.size, "answers": len(store.answers)}
+        """Complain about a store that was not made for this model, or lacks what the objectives need."""
+        model, store, config = self.model.config, self.store, self.config
+        wanted = {"vocabulary": store.tokenizer.size, "answers": len(store.answers)}
+        if "codes" in config.targets or config.visual_input == "codes":
+            store.picture_array("codes")
+            wanted["codes"] = store.count("codes")
+        if "features" in config.targets or config.visual_input == "features":
+            wanted["feature_width"] = store.picture_array("features").shape[2]
+        wanted |= {name: store.count(name) for name in ("labels", "attributes") if name in config.targets}
         found = {name: getattr(model, name) for name in wanted}
-        if wanted != found or store.codes.shape[1] != model.cells:
+        cells = model.cells if "boxes" not in store.pictures else store.tokens
+        if wanted != found or store.tokens != cells:
             raise XlxmertError(
-                f"expected a model for {wanted} and {store.codes.shape[1]} cells, found {found} and {model.cells}: "
+                f"expected a model for {wanted} and {store.tokens} cells, found {found} and {model.cells}: "
                 "build it from the store"
             )
+        for name in ("labels", "attributes"):
+            if name in config.targets:
+                store.picture_array(name)
 
     def players(self) -> Sequence[Player]:
         """The model alone."""
@@ -149,32 +190,93 @@ class PretrainTask:
         """The batch of a step: draws the modality, then the sentences, then what is hidden."""
         rng = numpy_generator(self.seed, "pretrain", step)
         generator = torch_generator(self.seed, "mask", step)
+        if self.config.policy == "all":
+            return self._all(step, size, rng, generator)
         chances = np.array(self.config.modalities)
         modality = MODALITIES[int(rng.choice(3, p=chances / chances.sum()))]
         sentences = self._draw(rng, size, modality)
-        words, labels = self.store.padded(sentences), None
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
-        matched, answers = torch.full((size,), -1), torch.zeros(size, len(self.store.answers))
         if modality == "words":
-            tokenizer, rate = self.store.tokenizer, self._word_rate(size, generator)
-            words, labels = mask_words(words, self._specials, tokenizer.mask, tokenizer.size, rate, generator)
-        elif modality == "none":
-            answers = self.store.soft_answers(sentences)
-            pictures, matched = self._swap(rng, sentences, pictures)
-        codes = torch.from_numpy(self.store.codes[pictures].astype(np.int64))
-        hidden, weights = torch.zeros_like(codes, dtype=torch.bool), torch.zeros(codes.shape)
+            words, labels = self._masked(sentences, generator)
+            return self._batch(words, pictures, labels)
+        words = self.store.padded(sentences)
         if modality == "picture":
-            hidden = self._hide(codes, generator)
-            words = self._blanked(words, generator)
-            weights = torch.where(hidden, self._code_weights[codes], 0.0)
-            weights = thinned(weights, self.config.most_cells, generator) if self.config.most_cells else weights
-        labels = torch.full_like(words, -1) if labels is None else labels
-        return Batch(words, codes, hidden, weights, labels, matched, answers)
+            hidden = self._hide(pictures, generator)
+            return self._batch(self._blanked(words, generator), pictures, hidden=hidden, generator=generator)
+        answers = self._asked_answers(sentences, step)
+        pictures, matched = self._swap(rng, sentences, pictures)
+        return self._batch(words, pictures, matched=matched, answers=answers)
+
+    def _all(self, step: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """LXMERT's batch: everything is masked and asked at once."""
+        sentences = self._draw(rng, size, "none")
+        words, labels = self._masked(sentences, generator)
+        pictures = self.store.arrays["picture"][sentences].astype(np.int64)
+        answers = self._asked_answers(sentences, step)
+        pictures, matched = self._swap(rng, sentences, pictures)
+        own = matched != 0  # what is hidden is asked of a sentence's own picture only
+        labels = torch.where(own[:, None], labels, -1)
+        hidden = self._hide(pictures, generator) if self.config.targets else None
+        kinds = [KINDS.index(kind) for kind in self.config.code_kinds]
+        telling = own & torch.from_numpy(np.isin(self.store.arrays["kind"][sentences], kinds))
+        return self._batch(words, pictures, labels, hidden, matched, answers, telling, generator)
+
+    def _batch(
+        self,
+        words: Int[Tensor, "B T"],
+        pictures: np.ndarray,
+        labels: Int[Tensor, "B T"] | None = None,
+        hidden: Bool[Tensor, "B N"] | None = None,
+        matched: Int[Tensor, " B"] | None = None,
+        answers: Float[Tensor, "B A"] | None = None,
+        telling: Bool[Tensor, " B"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
+        """Everything in its place; what an objective leaves out is not asked.
+
+        ``telling`` is True where hidden visual tokens are asked, by default everywhere.
+        """
+        size, store = len(words), self.store
+        hidden = torch.zeros(size, store.tokens, dtype=torch.bool) if hidden is None else hidden
+        asked = hidden if telling is None else hidden & telling[:, None]
+        codes, weights = None, None
+        if "codes" in store.pictures and (self.config.visual_input == "codes" or "codes" in self.config.targets):
+            codes = store.rows("codes", pictures)
+        if "codes" in self.config.targets and codes is not None:
+            weights = torch.where(asked, self._code_weights[codes], 0.0)
+            if self.config.most_cells and generator is not None:
+                weights = thinned(weights, self.config.most_cells, generator)
+            asked = weights > 0
+        return Batch(
+            words=words,
+            hidden=hidden,
+            word_labels=torch.full_like(words, -1) if labels is None else labels,
+            matched=torch.full((size,), -1) if matched is None else matched,
+            answers=torch.zeros(size, len(store.answers)) if answers is None else answers,
+            asked=asked,
+            codes=codes,
+            code_weights=weights,
+            **{name: store.rows(name, pictures) for name in self._wanted},
+        )
+
+    def _masked(
+        self, sentences: np.ndarray, generator: torch.Generator
+    ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
+        """Sentences with some words masked, and these words' ids."""
+        tokenizer, rate = self.store.tokenizer, self._word_rate(len(sentences), generator)
+        words = self.store.padded(sentences)
+        return mask_words(words, self._specials, tokenizer.mask, tokenizer.size, rate, generator)
+
+    def _asked_answers(self, sentences: np.ndarray, step: int) -> Float[Tensor, "B A"]:
+        """The soft answers, once they are asked."""
+        if step < self.config.answers_from:
+            return torch.zeros(len(sentences), len(self.store.answers))
+        return self.store.soft_answers(sentences)
 
     def _draw(self, rng: np.random.Generator, size: int, modality: Modality) -> np.ndarray:
         """Indices of the sentences of a batch."""
         if modality == "picture":
-            return rng.choice(self._captions, size)
+            return rng.choice(self._seen, size)
         questions, plain = self._pools[modality]
         if not len(questions) or not len(plain):
             return rng.choice(questions if len(questions) else plain, size)
@@ -190,8 +292,8 @@ class PretrainTask:
         chosen = torch.rand(len(words), 1, generator=generator) < self.config.caption_dropout
         return torch.where(chosen, blank, words)
 
-    def _hide(self, codes: Int[Tensor, "B N"], generator: torch.Generator) -> Bool[Tensor, "B N"]:
-        size, cells = codes.shape
+    def _hide(self, pictures: np.ndarray, generator: torch.Generator) -> Bool[Tensor, "B N"]:
+        size, cells = len(pictures), self.store.tokens
         match self.config.visual_mask:
             case "uniform":
                 hidden = uniform_mask(size, cells, generator)
@@ -201,7 +303,9 @@ class PretrainTask:
                 hidden = bernoulli_mask(size, cells, self.config.visual_rate, generator)
         if self.config.rare_first:
             chosen = torch.rand(size, 1, generator=generator) < self.config.rare_first
-            hidden = torch.where(chosen, rare_mask(codes, self._log_counts, generator), hidden)
+            hidden = torch.where(
+                chosen, rare_mask(self.store.rows("codes", pictures), self._log_counts, generator), hidden
+            )
         return hidden
 
     def _word_rate(self, size: int, generator: torch.Generator) -> float | Float[Tensor, "B 1"]:
@@ -217,84 +321,10 @@ class PretrainTask:
         kinds = [KINDS.index(kind) for kind in self.config.match_kinds]
         asked = np.isin(self.store.arrays["kind"][sentences], kinds)
         swapped = asked & (rng.random(len(pictures)) < self.config.mismatched)
-        shift = rng.integers(1, max(len(self.store.codes), 2), len(pictures))
-        others = (pictures + shift) % len(self.store.codes)
+        shift = rng.integers(1, max(self.store.size, 2), len(pictures))
+        others = (pictures + shift) % self.store.size
         matched = np.where(asked, ~swapped, -1)
         return np.where(swapped, others, pictures), torch.from_numpy(matched.astype(np.int64))
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Nothing to look at before there is a generator."""
-
-
-class PretrainTurn(nn.Module):
-    """The losses of a batch: whichever its labels ask for, heads run only where they do."""
-
-    log_weights: Tensor
-
-    def __init__(self, model: Transformer, log_weights: Float[Tensor, " K"]) -> None:
-        """Take the model and the logarithms of the codes' weights."""
-        super().__init__()
-        self.model = model
-        self.register_buffer("log_weights", log_weights, persistent=False)
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """``loss`` is the sum of the others; accuracies are in [0, 1]."""
-        output = self.model(batch.words, batch.codes, hidden=batch.hidden)
-        terms: dict[str, Tensor] = {}
-        scores: dict[str, Tensor] = {}
-        masked, asked = batch.word_labels >= 0, batch.matched >= 0
-        cells = batch.code_weights > 0
-        if bool(cells.any()):
-            logits = self.model.code_logits(output.vision[cells])  # (cells asked, K)
-            asked_of = batch.codes[cells], batch.code_weights[cells]
-            terms["codes"], scores["codes_right"] = code_loss(logits, *asked_of, self.log_weights)
-        if bool(masked.any()):
-            logits = self.model.word_logits(output.language[masked])  # (masked words, V)
-            terms["words"], scores["words_right"] = _classify(logits, batch.word_labels[masked])
-        if bool(asked.any()):
-            logits = self.model.matching_logits(output.pooled[asked])
-            terms["match"], scores["match_right"] = _classify(logits, batch.matched[asked])
-        questions = (batch.answers.sum(1) > 0) & (batch.matched != 0)
-        if bool(questions.any()):
-            logits = self.model.answer_logits(output.pooled[questions])
-            terms["answers"], scores["answers_right"] = answer_loss(logits, batch.answers[questions])
-        return {"loss": torch.stack(list(terms.values())).sum(), **terms, **scores}
-
-
-def _classify(logits: Float[Tensor, "M C"], labels: Int[Tensor, " M"]) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy and accuracy."""
-    logits = logits.float()
-    return F.cross_entropy(logits, labels), (logits.argmax(-1) == labels).float().mean()
-
-
-def code_weights(counts: Float[Tensor, " K"], balance: float) -> Float[Tensor, " K"]:
-    """Each code's weight: its count in the data to minus ``balance``; the mean over all cells is 1."""
-    weights = (counts + 1).pow(-balance)
-    return weights * counts.sum() / (weights * counts).sum()
-
-
-def code_loss(
-    logits: Float[Tensor, "M K"],
-    codes: Int[Tensor, " M"],
-    cells: Float[Tensor, " M"],
-    log_weights: Float[Tensor, " K"],
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy over codes, each cell with its weight, and the plain accuracy over the cells asked.
-
-    Weights alone would make heavy codes look too likely, by just their weight. Scores are therefore raised by the
-    logarithm of the codes' weights inside the loss (and only there): the best scores are then the data's own chances.
-    """
-    logits = logits.float()
-    losses = F.cross_entropy(logits + log_weights, codes, reduction="none")
-    return (losses * cells).sum() / cells.sum(), (logits.argmax(-1) == codes).float().mean()
-
-
-def answer_loss(logits: Float[Tensor, "M A"], targets: Float[Tensor, "M A"]) -> tuple[Tensor, Tensor]:
-    """Cross-entropy against soft answers brought to sum 1, and the soft accuracy of the best answer.
-
-    The expectation of the reference's rule, which draws one answer of each question in proportion to its score.
-    """
-    logits = logits.float()
-    shares = targets / targets.sum(1, keepdim=True)
-    loss = -(shares * logits.log_softmax(-1)).sum(1).mean()
-    return loss, targets.gather(1, logits.argmax(-1, keepdim=True)).mean()
