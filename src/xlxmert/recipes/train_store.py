@@ -83,18 +83,21 @@ class Prepared:
         return cls(Store.open(store, vocabulary.codebook.fingerprint), vocabulary)
 
     def model(self, shape: ModelConfig, seed: int) -> Transformer:
-        """A fresh model of this shape and the data's sizes, centroids loaded."""
+        """A fresh model of this shape and the data's sizes, with the heads that the shape has, centroids loaded."""
         config = dataclasses.replace(
             shape,
             vocabulary=self.store.tokenizer.size,
-            codes=len(self.vocabulary.codebook),
+            codes=len(self.vocabulary.codebook) if shape.codes else 0,
+            labels=self.store.count("labels") if shape.labels else 0,
+            attributes=self.store.count("attributes") if shape.attributes else 0,
             feature_width=self.vocabulary.width,
             answers=len(self.store.answers),
             grid=self.vocabulary.spec.grid,
         )
         torch.manual_seed(seed)
         model = build(config)
-        model.load_centroids(self.vocabulary.codebook.centroids)
+        if config.codes:
+            model.load_centroids(self.vocabulary.codebook.centroids)
         return model
 
     def bundle(self, model: Transformer, generator: Generator | None, facts: dict[str, object]) -> Bundle:

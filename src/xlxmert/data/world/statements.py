@@ -14,8 +14,8 @@ import numpy as np
 from xlxmert.core.seeds import numpy_generator
 from xlxmert.data.nlvr2 import picture_names
 from xlxmert.data.records import PairRecord
-from xlxmert.data.world.lexicon import COLOURS, NOUNS, NUMBERS, PLURALS, SETTINGS, Noun, article
-from xlxmert.data.world.scene import Scene, held_out, make_scene
+from xlxmert.data.world.lexicon import NOUNS, NUMBERS, PLURALS, SETTINGS, Noun, article
+from xlxmert.data.world.scene import WORLD, Cut, Scene, held_out, make_scene
 
 PAIRS = 4
 """Pairs of pictures in a set."""
@@ -67,43 +67,51 @@ class PairSet:
         }
 
 
-def make_pair_set(split: str, seed: int, index: int) -> PairSet:
+def make_pair_set(split: str, seed: int, index: int, cut: Cut = WORLD) -> PairSet:
     """The set of (split, seed, index), a pure function of them; its pictures keep to the split's combinations.
 
     The kinds of statements take turns with the index, so that each is as common as the others.
 
     Raises:
-        UsageError: there is no such split.
+        UsageError: there is no such split, or the cut has no scene of it.
     """
     rng = numpy_generator("statements", split, seed, index)
-    drawn = [make_scene(split, seed, int(rng.integers(2**40, 2**62))) for _ in range(2 * PAIRS)]
+    drawn = [make_scene(split, seed, int(rng.integers(2**40, 2**62)), cut) for _ in range(2 * PAIRS)]
     while True:
-        topic, colour, setting = _topic(rng, split == "heldout")
+        topic, colour, setting = _topic(rng, split == "heldout", cut)
         share = float(rng.choice([0.3, 0.65]))
-        scenes = [_changed(scene, split == "heldout", rng, topic, colour, setting, share) for scene in drawn]
+        scenes = [_changed(scene, split == "heldout", rng, topic, colour, setting, share, cut) for scene in drawn]
         pairs = tuple(zip(scenes[::2], scenes[1::2], strict=True))
         statements = _balanced(_candidates(topic, colour, setting), pairs, KINDS[index % len(KINDS)], rng)
         if statements:
             return PairSet(split, index, pairs, statements)
 
 
-def _topic(rng: np.random.Generator, want_held_out: bool) -> tuple[Noun, str, str]:
+def _topic(rng: np.random.Generator, want_held_out: bool, cut: Cut) -> tuple[Noun, str, str]:
     """What a set is about: a noun, its colour and a setting; in the held-out split one of its own combinations."""
+    nouns = [noun for noun in NOUNS if noun.name in cut.nouns]
     while True:
-        topic, setting = NOUNS[int(rng.integers(len(NOUNS)))], str(rng.choice(list(SETTINGS)))
-        colour = str(rng.choice(list(COLOURS))) if topic.tinted else ""
+        topic, setting = nouns[int(rng.integers(len(nouns)))], str(rng.choice(list(cut.settings)))
+        colour = str(rng.choice(list(cut.colours))) if topic.tinted else ""
         if not want_held_out or held_out(topic.name, colour, setting):
             return topic, colour, setting
 
 
 def _changed(
-    drawn: Scene, want_held_out: bool, rng: np.random.Generator, topic: Noun, colour: str, setting: str, share: float
+    drawn: Scene,
+    want_held_out: bool,
+    rng: np.random.Generator,
+    topic: Noun,
+    colour: str,
+    setting: str,
+    share: float,
+    cut: Cut,
 ) -> Scene:
     """A scene into which the topic and the setting are brought with a chance of ``share`` each."""
     while True:
         scene = dataclasses.replace(drawn, setting=setting) if rng.random() < share else drawn
         if rng.random() < share and not scene.group(topic.name):
-            painted = colour if not topic.tinted or rng.random() < 0.6 else str(rng.choice(list(COLOURS)))
+            painted = colour if not topic.tinted or rng.random() < 0.6 else str(rng.choice(list(cut.colours)))
             scene = _with_topic(scene, topic, painted)
         if any(held_out(item.noun, item.colour, scene.setting) for item in scene.items) == want_held_out:
             return scene

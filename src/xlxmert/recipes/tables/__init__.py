@@ -1,0 +1,1 @@
+"""The papers' tables, redone on a part of the built-in world: one command per table, rows of equal budgets."""
