@@ -17,10 +17,14 @@ VERBS = {
     "prepare": "turn pictures and annotations into codes and sentences",
     "pretrain": "train the transformer; resumable",
     "render": "train the image generator",
+    "finetune": "fine-tune a checkpoint on questions, statements or retrieval",
     "paint": "paint pictures from words",
     "caption": "describe pictures",
     "answer": "answer questions about pictures",
+    "verify": "say whether statements about two pictures hold",
     "match": "say how well sentences fit pictures",
+    "retrieve": "find pictures for sentences, or sentences for pictures",
+    "attend": "draw what attends to what",
     "evaluate": "measure a checkpoint",
     "convert": "read and write published checkpoints",
     "serve": "open the web studio",
@@ -28,7 +32,7 @@ VERBS = {
 }
 """Every verb in the road's order; ``xlxmert.cli.<verb>`` has a dataclass ``Options`` and ``run(options) -> int``."""
 
-TRAINING = ("pretrain", "render", "demo")
+TRAINING = ("pretrain", "render", "finetune", "demo")
 """Verbs that train, or may."""
 
 

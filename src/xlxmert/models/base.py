@@ -8,11 +8,11 @@ positions that are needed.
 from abc import ABC, abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
+from xlxmert.models.common import CommonModel
 from xlxmert.models.config import ModelConfig
 from xlxmert.models.outputs import Encoded
 from xlxmert.nn.blocks import EncoderLayer, encoder_layer
@@ -21,12 +21,10 @@ from xlxmert.nn.heads import AnswerHead, CentroidHead, CodeHead, ObjectHead, Pai
 from xlxmert.nn.initialise import INIT_STD, init_weights
 
 
-class Transformer(nn.Module, ABC):
+class Transformer(CommonModel, ABC):
     """A transformer over words and a picture, with every head that its config asks for."""
 
     config: ModelConfig
-    centroids: Tensor | None
-    """The frozen codebook (K, F), saved with the weights; zeros until ``load_centroids``."""
     cell_boxes: Tensor
 
     def __init__(self, config: ModelConfig):
@@ -85,6 +83,15 @@ class Transformer(nn.Module, ABC):
     ) -> Encoded:
         """Let both sides meet; ``word_mask`` is True at words that may be seen, by default all."""
 
+    def cross_words(
+        self,
+        language: Float[Tensor, "B T D"],
+        vision: Float[Tensor, "B N D"],
+        word_mask: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """The words' side of `cross` where nobody reads the picture's; a family leaves out what it can."""
+        return self.cross(language, vision, word_mask).language
+
     def forward(
         self,
         words: Int[Tensor, "B T"],
@@ -115,28 +122,6 @@ class Transformer(nn.Module, ABC):
         """
         features, codes = self._content(picture)
         return self.picture(features, codes, self._boxes(picture) if boxes is None else boxes, hidden)  # type: ignore[no-any-return]
-
-    def features_of(self, codes: Int[Tensor, "B N"]) -> Float[Tensor, "B N F"]:
-        """The centroids of these codes.
-
-        Raises:
-            XlxmertError: the model has no codes.
-        """
-        return F.embedding(codes, self._need_centroids())  # (B, N, F)
-
-    def load_centroids(self, centroids: Float[Tensor, "K F"]) -> None:
-        """Copy a codebook into the model.
-
-        Raises:
-            XlxmertError: the model has no codes, or the codebook has another size.
-        """
-        mine = self._need_centroids()
-        if mine.shape != centroids.shape:
-            raise XlxmertError(
-                f"the codebook must be {tuple(mine.shape)} (found {tuple(centroids.shape)}): "
-                "set codes and feature_width of the model to the codebook's, or pass the codebook it was made for"
-            )
-        mine.copy_(centroids)
 
     def word_logits(self, language: Float[Tensor, "*any D"]) -> Float[Tensor, "*any V"]:
         """Scores of all words at the given positions."""
@@ -187,31 +172,6 @@ class Transformer(nn.Module, ABC):
         """Scores of mismatched (0) and matched (1)."""
         return self.matching_head(pooled)  # type: ignore[no-any-return]
 
-    def answer_logits(self, pooled: Float[Tensor, "B D"]) -> Float[Tensor, "B A"]:
-        """Scores of all answers.
-
-        Raises:
-            XlxmertError: the model has no answer head.
-        """
-        if self.answer_head is None:
-            raise XlxmertError(
-                "answering needs a model with answers (found answers=0 in its config): fine-tune one first"
-            )
-        return self.answer_head(pooled)  # type: ignore[no-any-return]
-
-    def pair_logits(self, left: Float[Tensor, "B D"], right: Float[Tensor, "B D"]) -> Float[Tensor, "B 2"]:
-        """Scores of false (0) and true (1) for statements about two pictures, from the pooled vectors of both.
-
-        Raises:
-            XlxmertError: the model has no head for pairs.
-        """
-        if self.pair_head is None:
-            raise XlxmertError(
-                "verifying statements needs a model with a head for pairs (found pairs=False in its config): "
-                "fine-tune one with `xlxmert finetune nlvr2`"
-            )
-        return self.pair_head(left, right)  # type: ignore[no-any-return]
-
     def _content(self, picture: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Features and codes of a picture, as far as the embeddings read them."""
         if not picture.is_floating_point():
@@ -221,27 +181,12 @@ class Transformer(nn.Module, ABC):
                 f"this model reads pictures as codes, whole numbers (B, N) (found features {tuple(picture.shape)}; its "
                 f"code_input is {self.config.code_input!r}): turn the features into codes with its codebook first"
             )
-        if picture.shape[-1] != self.config.feature_width:
-            raise XlxmertError(
-                f"visual features must be {self.config.feature_width} wide (found {tuple(picture.shape)}): "
-                "they come from another backbone than the model's"
-            )
+        self._check_width(picture)
         return picture, None
 
     def _boxes(self, picture: Tensor) -> Tensor:
-        if picture.shape[1] != self.config.cells:
-            raise XlxmertError(
-                f"a picture without boxes must have {self.config.cells} cells, a grid of {self.config.grid} x "
-                f"{self.config.grid} (found {picture.shape[1]}): pass the boxes of its regions"
-            )
+        self._check_cells(picture)
         return self.cell_boxes[None]  # (1, N, 4)
-
-    def _need_centroids(self) -> Tensor:
-        if self.centroids is None:
-            raise XlxmertError(
-                "this needs a model with visual codes (found codes=0 in its config): pass features instead"
-            )
-        return self.centroids
 
     def _need_object_head(self, field: str) -> ObjectHead:
         if self.object_head is None or not getattr(self.config, field):

@@ -1,4 +1,4 @@
-"""The studio: one object that paints, captions, answers, matches and rebuilds; the front door of the package."""
+"""The studio: one object that paints, captions, answers, verifies, retrieves and rebuilds; the package's front door."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -8,12 +8,13 @@ import torch
 from PIL import Image
 
 from xlxmert.convert.folder import Bundle
-from xlxmert.core.axes import Float, Tensor, UInt8
+from xlxmert.core.axes import Float, Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.core.images import load_picture, square
 from xlxmert.sampling import Sampler
+from xlxmert.studio.attention import AttentionMaps, attention_maps
 from xlxmert.studio.painter import SAMPLER, Painter
-from xlxmert.studio.results import Answer, Caption, Frame, Painting
+from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
 from xlxmert.studio.teller import Teller
 
@@ -160,6 +161,63 @@ class Studio:
         rows = [self._teller.match(self._teller.codes(pixels), sentences) for pixels in self._looked_at(pictures)]
         return torch.cat(rows).numpy()
 
+    def retrieve(
+        self, pictures: Picture | Iterable[Picture], sentences: str | Sequence[str], top: int = 5
+    ) -> Retrieval:
+        """For each sentence the ``top`` pictures that fit it best, and for each picture the ``top`` sentences.
+
+        Each side is encoded once; every picture meets every sentence.
+
+        Raises:
+            UsageError: a sentence is empty, too long or without any known word, or fewer than 1 find is asked for.
+            XlxmertError: a picture cannot be read.
+        """
+        sentences = [sentences] if isinstance(sentences, str) else list(sentences)
+        codes = torch.cat([self._teller.codes(pixels) for pixels in self._looked_at(pictures)])  # (B, N)
+        return ranked(self._teller.odds(codes, sentences).numpy(), top)
+
+    def verify(
+        self,
+        left: Picture | Iterable[Picture],
+        right: Picture | Iterable[Picture],
+        statements: str | Sequence[str],
+    ) -> Float[np.ndarray, " S"]:
+        """The probability, in [0, 1], that each statement holds of a left and a right picture.
+
+        Args:
+            left: one picture for all statements, or one for each.
+            right: the same.
+            statements: such as ``both pictures contain a dog``.
+
+        Raises:
+            UsageError: a statement cannot be used, or there are not as many pictures as statements.
+            XlxmertError: a picture cannot be read, or the checkpoint has no head for pairs.
+        """
+        texts = [statements] if isinstance(statements, str) else list(statements)
+        lefts, rights = ([side] * len(texts) if _is_one(side) else list(side) for side in (left, right))  # type: ignore[arg-type]
+        if not texts or len(lefts) != len(texts) or len(rights) != len(texts):
+            raise UsageError(
+                f"expected statements and for each a left and a right picture, found {len(texts)} statements, "
+                f"{len(lefts)} left and {len(rights)} right pictures: pass as many, or one picture for all"
+            )
+        chances = []
+        for start in range(0, len(texts), LOOK_CHUNK):
+            some = slice(start, start + LOOK_CHUNK)
+            seen, rows = _distinct([*lefts[some], *rights[some]])
+            codes = torch.cat([self._teller.codes(pixels) for pixels in self._looked_at(seen)])  # (distinct, N)
+            chances.append(self._teller.verify(codes, texts[some], torch.tensor(rows).view(2, -1).T))
+        return torch.cat(chances).numpy()
+
+    def attend(self, picture: Picture, sentence: str) -> AttentionMaps:
+        """What looks at what while the model reads this sentence and this picture, by kind, layer and head.
+
+        Raises:
+            UsageError: the sentence is empty, too long or without any known word.
+            XlxmertError: the picture cannot be read, or the checkpoint cannot look at pictures.
+        """
+        pixels = self._pixels(picture)  # (S, S, 3)
+        return attention_maps(self.bundle, pixels.numpy(), self._teller.codes(pixels[None]), sentence)
+
     def reply(self, pictures: Iterable[Picture], questions: Sequence[str]) -> list[str]:
         """The most probable answer to one question per picture, for long lists of pairs.
 
@@ -167,10 +225,11 @@ class Studio:
             UsageError: a question cannot be used, or there is not one per picture.
             XlxmertError: a picture cannot be read, or the checkpoint knows no answers.
         """
-        replies: list[str] = []
-        for pixels, some in self._beside(pictures, questions):
-            replies += [answers[0].text for answers in self._teller.reply(self._teller.codes(pixels), some, 1)]
-        return replies
+        replies: dict[int, str] = {}
+        for codes, rows, places in self._beside(pictures, questions):
+            found = self._teller.reply(codes, [questions[place] for place in places], 1, rows)
+            replies |= {place: answers[0].text for place, answers in zip(places, found, strict=True)}
+        return [replies[place] for place in range(len(questions))]
 
     def fit(self, pictures: Iterable[Picture], sentences: Sequence[str]) -> Float[np.ndarray, " B"]:
         """The probability, in [0, 1], that each picture and the sentence of its number belong together.
@@ -179,10 +238,10 @@ class Studio:
             UsageError: a sentence cannot be used, or there is not one per picture.
             XlxmertError: a picture cannot be read.
         """
-        chances = [
-            self._teller.fit(self._teller.codes(pixels), some) for pixels, some in self._beside(pictures, sentences)
-        ]
-        return torch.cat(chances).numpy()
+        chances = torch.zeros(len(sentences))
+        for codes, rows, places in self._beside(pictures, sentences):
+            chances[places] = self._teller.fit(codes, [sentences[place] for place in places], rows)
+        return chances.numpy()
 
     def rebuild(self, pictures: Picture | Iterable[Picture], seed: int = 0) -> list[Painting]:
         """Pictures painted from their own true codes: the best that the generator can do.
@@ -201,14 +260,16 @@ class Studio:
 
     def _beside(
         self, pictures: Iterable[Picture], texts: Sequence[str]
-    ) -> Iterator[tuple[UInt8[Tensor, "B S S 3"], Sequence[str]]]:
-        """Pictures as pixels, some at a time, with the texts of their numbers."""
+    ) -> Iterator[tuple[Int[Tensor, "B N"], list[int], list[int]]]:
+        """Codes of some pictures at a time, each once; for the texts about them, the picture's row and the place."""
         listed = list(pictures)
         if len(listed) != len(texts):
             raise UsageError(f"expected {len(listed)} texts, one per picture, found {len(texts)}: pass as many")
-        done = 0
-        for pixels in self._looked_at(listed):
-            yield pixels, texts[done : done + len(pixels)]
+        distinct, rows = _distinct(listed)
+        order, done = sorted(range(len(rows)), key=rows.__getitem__), 0
+        for pixels in self._looked_at(distinct):
+            places = [place for place in order if done <= rows[place] < done + len(pixels)]
+            yield self._teller.codes(pixels), [rows[place] - done for place in places], places
             done += len(pixels)
 
     def _looked_at(self, pictures: Picture | Iterable[Picture]) -> Iterator[UInt8[Tensor, "B S S 3"]]:
@@ -247,6 +308,15 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("expected a CUDA device, found none on this machine: use --device cpu or auto")
     return torch.device(name)
+
+
+def _distinct(pictures: Sequence[Picture]) -> tuple[list[Picture], list[int]]:
+    """Each file or object once, and which of them stands at every place of the list."""
+    keys = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
+    firsts = {key: picture for key, picture in reversed(list(zip(keys, pictures, strict=True)))}
+    distinct = {key: firsts[key] for key in keys}
+    rows = {key: row for row, key in enumerate(distinct)}
+    return list(distinct.values()), [rows[key] for key in keys]
 
 
 def _is_one(pictures: object) -> bool:

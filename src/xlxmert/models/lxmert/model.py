@@ -64,6 +64,20 @@ class Lxmert(Transformer):
             language, vision = self.language_norm(language), self.vision_norm(vision)
         return Encoded(language, vision, self.pooler(language))
 
+    def cross_words(
+        self,
+        language: Float[Tensor, "B T D"],
+        vision: Float[Tensor, "B N D"],
+        word_mask: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """The words' side of `cross`: the last layer leaves out the picture's."""
+        for layer in self.cross_layers[:-1]:
+            language, vision = layer(language, vision, word_mask)  # (B, T, D), (B, N, D)
+        for layer in self.cross_layers[-1:]:
+            assert isinstance(layer, CrossModalityLayer)
+            language = layer.words_alone(language, vision, word_mask)  # (B, T, D)
+        return self.language_norm(language) if self.config.norm == "before" else language
+
     def _cross_layer(self) -> CrossModalityLayer:
         config = self.config
         cross = Attention(config.width, config.heads, config.attention_dropout)
