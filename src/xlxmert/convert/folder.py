@@ -1,8 +1,5 @@
 """The checkpoint folder: everything that a studio needs, written and read as a whole."""
 
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ import torch
 from torch import nn
 
 from xlxmert.convert.locate import ANSWERS, CARD, CODEBOOK, CONFIG, GENERATOR, MODEL, TOKENIZER, locate
+from xlxmert.convert.whole import whole_folder
 from xlxmert.core.axes import Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, read_tensors, write_json, write_tensors, write_text
@@ -82,29 +80,19 @@ class Bundle:
         lazy = None if parts is None else (lambda: parts().to(device))
         return self._with(self.model.to(device), lazy, generator)
 
-    def save_pretrained(self, folder: str | Path, half: bool = True) -> None:
+    def save_pretrained(self, folder: str | Path, half: bool = True, fold: bool = True) -> None:
         """Write the folder as a whole; an earlier checkpoint there is replaced when the new one is complete.
 
         Args:
             folder: where to; anything but a checkpoint there is left alone, with an error.
             half: round the weights to 16 bits; the codebook keeps its 32, its fingerprint depends on them.
+            fold: multiply the generator's spectral norms into its weights, which then cannot be trained on as before.
 
         Raises:
             XlxmertError: the folder holds something else, the disk is full, or model and codebook disagree.
         """
-        folder = Path(folder)
-        _check_free(folder)
-        part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-        try:
-            self._write(part, half)
-            _swap(part, folder)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise XlxmertError(
-                f"could not write the checkpoint {folder}: {reason}; what was there is unharmed: choose another folder"
-            ) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with whole_folder(Path(folder), "a checkpoint", is_checkpoint) as part:
+            self._write(part, half, fold)
 
     @classmethod
     def from_pretrained(cls, name: str | Path | None = None, device: torch.device | str = "cpu") -> "Bundle":
@@ -146,7 +134,7 @@ class Bundle:
                     "take all parts of a checkpoint from one training"
                 )
 
-    def _write(self, part: Path, half: bool) -> None:
+    def _write(self, part: Path, half: bool, fold: bool) -> None:
         """All files, into a folder that nobody reads yet."""
         vocabulary, generator = self.vocabulary, self.generator
         state = dict(self.model.state_dict())
@@ -162,7 +150,7 @@ class Bundle:
             vocabulary.to("cpu").save(part / CODEBOOK)
         write_tensors(part / MODEL, _rounded(state) if half else state)
         if generator is not None:
-            generator = generator.folded() if generator.config.spectral else generator
+            generator = generator.folded() if fold and generator.config.spectral else generator
             plain = generator.state_dict()
             write_tensors(part / GENERATOR, _rounded(plain) if half else plain)
         content = {
@@ -250,25 +238,10 @@ def _rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _check_free(folder: Path) -> None:
-    """Complain about a target that holds something else than a checkpoint."""
-    if not folder.exists():
-        return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / CONFIG).is_file()):
-        raise XlxmertError(
-            f"expected a checkpoint, an empty folder or nothing at {folder}, found other files: choose another folder"
-        )
-
-
-def _swap(part: Path, folder: Path) -> None:
-    """Put the finished folder in the place of the earlier one."""
-    old = part.with_suffix(".old")
-    if folder.exists():
-        folder.rename(old)
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint of this project: the config of a foreign model has no format."""
     try:
-        part.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        config = read_json(folder / CONFIG)
+    except XlxmertError:
+        return False
+    return isinstance(config, dict) and "format" in config

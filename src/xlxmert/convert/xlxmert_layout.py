@@ -1,103 +1,112 @@
-"""The reference code's weight names for X-LXMERT, and ours: one ordered table, read in both directions.
+"""The authors' weight names for X-LXMERT, LXMERT and their kin, and ours: one ordered table, read in both directions.
 
-The released file is ``Epoch20_LXRT.pth``. Our attention keeps queries, keys and values in one matrix, so one of our
-names may stand for three of theirs, stacked in order; otherwise names pair one to one and values are untouched.
+The published files are ``Epoch20_LXRT.pth`` (X-LXMERT), ``model_LXRT.pth`` (LXMERT) and the folder of the
+``transformers`` library, which holds LXMERT with ``lxmert.`` for ``bert.``. Our attention keeps queries, keys and
+values in one matrix, so one of our names may stand for three of theirs, stacked in order; otherwise names pair one to
+one, values untouched.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
+from xlxmert.convert.bert import (
+    OPTIONAL,
+    TIED,
+    WORDS,
+    attention_rows,
+    feed_forward_rows,
+    layer_rows,
+    transform_rows,
+    word_head_rows,
+    word_rows,
+)
+from xlxmert.convert.table import Row, Shape, State, plain_names, same, some, split, translate
 from xlxmert.core.axes import Tensor
 from xlxmert.core.errors import XlxmertError
-from xlxmert.models.lxmert import Lxmert, LxmertConfig
+from xlxmert.models.config import ModelConfig
+from xlxmert.models.families import build
+from xlxmert.models.lxmert import LxmertConfig
+from xlxmert.models.uniter import UniterConfig
 
-State = dict[str, Tensor]
-TIED = "cls.predictions.decoder.weight"
-"""A second copy of the word embeddings in the reference layout."""
-WORDS = "bert.embeddings.word_embeddings.weight"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One weight of ours, and the reference weights that it stacks."""
-
-    ours: str
-    theirs: tuple[str, ...]
+__all__ = ["TIED", "from_reference", "infer_config", "layout_of", "table", "to_reference"]
+HEAD = "obj_predict_head"
+ANSWERS = "answer_head"
 
 
-def table(config: LxmertConfig) -> tuple[Row, ...]:
-    """Every weight of a model in the reference layout, in the order of the forward pass.
+def table(config: ModelConfig) -> tuple[Row, ...]:
+    """Every weight of a model in the authors' layout, in the order of the forward pass.
 
     Raises:
-        XlxmertError: the config has parts that the reference layout has no place for.
+        XlxmertError: the config has parts that the layout has no place for.
     """
-    _check_expressible(config)
-    rows = _embeddings()
-    for i in range(config.language_layers):
-        rows += _encoder(f"language_layers.{i}", f"bert.encoder.layer.{i}")
-    for i in range(config.relation_layers):
-        rows += _encoder(f"relation_layers.{i}", f"bert.encoder.r_layers.{i}")
-    for i in range(config.cross_layers):
-        rows += _cross(f"cross_layers.{i}", f"bert.encoder.x_layers.{i}")
-    rows += _pair("pooler.linear", "bert.pooler.dense")
-    rows += [Row("word_head.bias", ("cls.predictions.bias",))]
-    rows += _transform("word_head.transform", "cls.predictions.transform")
-    rows += _pair("matching_head", "cls.seq_relationship")
-    if config.codes:
-        rows += _transform("code_head.transform", "obj_predict_head.transform")
-        rows += _pair("code_head.feature", "obj_predict_head.linear_feat")
-        rows += [Row("centroids", ("obj_predict_head.out_cluster.weight",))]
-        rows += [Row("code_head.bias", ("obj_predict_head.out_cluster.bias",))]
-    if config.answers:
-        rows += _pair("answer_head.transform.linear", "answer_head.logit_fc.0")
-        rows += _pair("answer_head.transform.norm", "answer_head.logit_fc.2")
-        rows += _pair("answer_head.linear", "answer_head.logit_fc.3")
-    return tuple(rows)
+    layout_of(config)
+    rows = [*word_rows(), *_picture(config)]
+    if isinstance(config, LxmertConfig):
+        rows += layer_rows("language_layers", "bert.encoder.layer", config.language_layers)
+        rows += layer_rows("relation_layers", "bert.encoder.r_layers", config.relation_layers)
+        for i in range(config.cross_layers):
+            rows += _cross(f"cross_layers.{i}", f"bert.encoder.x_layers.{i}")
+    if isinstance(config, UniterConfig):
+        rows += layer_rows("layers", "bert.encoder.layer", config.layers)
+    rows += [*same("pooler.linear", "bert.pooler.dense"), *word_head_rows()]
+    return (*rows, *same("matching_head", "cls.seq_relationship"), *_visual_head(config), *_answer_head(config))
 
 
-def from_reference(state: Mapping[str, Tensor], config: LxmertConfig | None = None) -> State:
-    """A state dict in the reference layout as one of ours; without ``config``, ``infer_config`` reads the shapes.
+def layout_of(config: ModelConfig) -> str:
+    """Whose layout has a place for every weight of such a model: ``xlxmert``, with a mask feature, or ``lxmert``.
 
-    Prefixes of wrappers (``module.``, ``model.``), ``lxmert.`` for ``bert.`` and the old norm names ``gamma`` and
-    ``beta`` are understood; the tied output weights of the word head may be there or not.
+    Raises:
+        XlxmertError: none has.
+    """
+    fixed = {"code_head": "centroids", "code_input": "centroids", "grid_position": "box", "norm": "after"}
+    fixed["pairs"] = False  # type: ignore[assignment]
+    other = [f"{name}={getattr(config, name)!r}" for name, value in fixed.items() if getattr(config, name) != value]
+    objects = [name for name in ("regress", "labels", "attributes") if getattr(config, name)]
+    if config.codes and objects:
+        other.append(f"{' and '.join(objects)} beside codes")
+    kind = "lxmert" if config.mask_start == "fixed" else "xlxmert"
+    if kind == "lxmert" and (config.codes or not isinstance(config, LxmertConfig)):
+        other.append(f"mask_start='fixed' in an {'X-LXMERT' if config.codes else config.family.upper()}")
+    if objects and config.label_input != {"lxmert": "state", "xlxmert": "feature"}[kind]:
+        other.append(f"label_input={config.label_input!r} with mask_start={config.mask_start!r}")
+    if other:
+        raise XlxmertError(
+            f"the published layouts must have a place for every weight (found {', '.join(other)}, unknown to them): "
+            "only models with the papers' choices can be converted"
+        )
+    return kind
+
+
+def from_reference(state: Mapping[str, Tensor], config: ModelConfig | None = None) -> State:
+    """A state dict in the authors' layout as one of ours; without ``config``, ``infer_config`` reads the shapes.
+
+    Prefixes of wrappers (`plain_names`) and the old norm names ``gamma`` and ``beta`` are understood; the tied output
+    weights of the word head may be there or not.
 
     Raises:
         XlxmertError: weights are missing, unexpected or misshapen; the message names them.
     """
     theirs = plain_names(state)
     config = infer_config(theirs) if config is None else config
-    rows = table(config)
-    _check_names(theirs, [name for row in rows for name in row.theirs], optional={TIED}, what="reference checkpoint")
-    if TIED in theirs and not torch.equal(theirs[TIED], theirs[WORDS]):
-        raise XlxmertError(
-            f"{TIED} must equal {WORDS}, to which it is tied (found other values): the checkpoint is damaged"
-        )
-    ours = {row.ours: _stack(row, theirs) for row in rows}
-    _check_shapes(ours, config)
-    return ours
+    check_tied(theirs)
+    return translate(theirs, table(config), _shapes_of(config), optional=OPTIONAL)[0]
 
 
-def to_reference(state: Mapping[str, Tensor], config: LxmertConfig) -> State:
-    """A state dict of ours in the reference layout, without a prefix.
+def to_reference(state: Mapping[str, Tensor], config: ModelConfig) -> State:
+    """A state dict of ours in the authors' layout, without a prefix.
 
     Raises:
         XlxmertError: weights are missing, unexpected or misshapen, or the layout has no place for some.
     """
-    rows = table(config)
-    _check_names(state, [row.ours for row in rows], optional=set(), what="xlxmert checkpoint")
-    _check_shapes(state, config)
-    theirs: State = {}
-    for row in rows:
-        parts = state[row.ours].chunk(len(row.theirs))
-        theirs |= {name: part.clone() for name, part in zip(row.theirs, parts, strict=True)}
+    theirs = split(state, table(config), _shapes_of(config))
     return {**theirs, TIED: theirs[WORDS].clone()}
 
 
-def infer_config(state: Mapping[str, Tensor], heads: int | None = None, grid: int = 8) -> LxmertConfig:
-    """The config that a reference state dict tells by its shapes.
+def infer_config(state: Mapping[str, Tensor], heads: int | None = None, grid: int = 8) -> ModelConfig:
+    """The config that a state dict of the authors tells by its shapes; without cross layers it is a UNITER's.
 
     The shapes do not tell ``heads``: by default one per 64 values of width, as in BERT; nor ``grid``.
 
@@ -106,151 +115,110 @@ def infer_config(state: Mapping[str, Tensor], heads: int | None = None, grid: in
     """
     state = plain_names(state)
     vocabulary, width = _shape(state, WORDS)
-    return LxmertConfig(
-        vocabulary=vocabulary,
-        width=width,
-        heads=heads or max(1, width // 64),
-        feed_forward=_shape(state, "bert.encoder.layer.0.intermediate.dense.weight")[0],
-        language_layers=_count(state, r"bert\.encoder\.layer\.(\d+)\."),
-        relation_layers=_count(state, r"bert\.encoder\.r_layers\.(\d+)\."),
-        cross_layers=_count(state, r"bert\.encoder\.x_layers\.(\d+)\."),
-        max_text=_shape(state, "bert.embeddings.position_embeddings.weight")[0],
-        token_types=_shape(state, "bert.embeddings.token_type_embeddings.weight")[0],
-        feature_width=_shape(state, "bert.encoder.visn_fc.visn_fc.weight")[1],
-        codes=_rows(state, "obj_predict_head.out_cluster.weight"),
-        answers=_rows(state, "answer_head.logit_fc.3.weight"),
-        grid=grid,
-    )
+    codes = _rows(state, f"{HEAD}.out_cluster.weight")
+    counts = [_count(state, part) for part in ("layer", "r_layers", "x_layers")]
+    kind = LxmertConfig if any(counts[1:]) else UniterConfig
+    layers = dict(zip(kind.layers_of, counts, strict=False))
+    own = any(name.startswith(f"{HEAD}.linear_feat.") for name in state)  # X-LXMERT's head, not LXMERT's
+    labels, attributes = ("out_obj", "out_attr") if own else ("decoder_dict.obj", "decoder_dict.attr")
+    shared: dict[str, Any] = {
+        "vocabulary": vocabulary,
+        "width": width,
+        "heads": heads or max(1, width // 64),
+        "feed_forward": _shape(state, "bert.encoder.layer.0.intermediate.dense.weight")[0],
+        "max_text": _shape(state, "bert.embeddings.position_embeddings.weight")[0],
+        "token_types": _shape(state, "bert.embeddings.token_type_embeddings.weight")[0],
+        "feature_width": _shape(state, "bert.encoder.visn_fc.visn_fc.weight")[1],
+        "codes": codes,
+        "answers": _rows(state, f"{ANSWERS}.logit_fc.3.weight"),
+        "grid": grid,
+        "mask_start": "fixed" if kind is LxmertConfig and not own and "mask_feat" not in state else "zeros",
+        "regress": (own and not codes) or f"{HEAD}.decoder_dict.feat.weight" in state,
+        "labels": _rows(state, f"{HEAD}.{labels}.weight"),
+        "attributes": _rows(state, f"{HEAD}.{attributes}.weight"),
+        "label_input": "feature" if own and not codes else "state",
+    }
+    return kind.from_dict({**shared, **layers})
 
 
-def plain_names(state: Mapping[str, Tensor]) -> State:
-    """The state with wrapper prefixes taken off and old norm names renewed.
+def check_tied(theirs: Mapping[str, Tensor]) -> None:
+    """Make sure that the second copy of the word embeddings, if there is one, is one.
 
     Raises:
-        XlxmertError: two names become one.
+        XlxmertError: it holds other values.
     """
-    renamed: State = {}
-    for name, tensor in state.items():
-        plain = re.sub(r"^((module|model)\.)+", "", name)
-        plain = re.sub(r"^lxmert\.", "bert.", plain)
-        plain = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", plain))
-        if plain in renamed:
-            raise XlxmertError(
-                f"a reference checkpoint must hold {plain} once (found it again as {name}): keep one of them"
-            )
-        renamed[plain] = tensor
-    return renamed
+    if TIED in theirs and WORDS in theirs and not torch.equal(theirs[TIED], theirs[WORDS]):
+        raise XlxmertError(
+            f"{TIED} must equal {WORDS}, to which it is tied (found other values): the checkpoint is damaged"
+        )
 
 
-def _embeddings() -> list[Row]:
+def _picture(config: ModelConfig) -> list[Row]:
+    """The embeddings of visual tokens."""
     visual = "bert.encoder.visn_fc"
+    mask = [Row("picture.features.mask", ("mask_feat",))] if config.mask_start != "fixed" else []
     return [
-        Row("words.word.weight", (WORDS,)),
-        Row("words.position.weight", ("bert.embeddings.position_embeddings.weight",)),
-        Row("words.token_type.weight", ("bert.embeddings.token_type_embeddings.weight",)),
-        *_pair("words.norm", "bert.embeddings.LayerNorm"),
-        Row("picture.features.mask", ("mask_feat",)),
-        *_pair("picture.features.linear", f"{visual}.visn_fc"),
-        *_pair("picture.content_norm", f"{visual}.visn_layer_norm"),
-        *_pair("picture.box", f"{visual}.box_fc"),
-        *_pair("picture.box_norm", f"{visual}.box_layer_norm"),
-    ]
-
-
-def _encoder(ours: str, theirs: str) -> list[Row]:
-    return [
-        *_attention(
-            f"{ours}.attention", f"{ours}.attention_norm", f"{theirs}.attention.self", f"{theirs}.attention.output"
-        ),
-        *_feed_forward(ours, f"{theirs}.intermediate", f"{theirs}.output"),
+        *mask,
+        *same("picture.features.linear", f"{visual}.visn_fc"),
+        *same("picture.content_norm", f"{visual}.visn_layer_norm"),
+        *same("picture.box", f"{visual}.box_fc"),
+        *same("picture.box_norm", f"{visual}.box_layer_norm"),
     ]
 
 
 def _cross(ours: str, theirs: str) -> list[Row]:
+    """A cross-modality layer."""
     shared = f"{theirs}.visual_attention"
-    rows = _attention(f"{ours}.cross", f"{ours}.cross_norm", f"{shared}.att", f"{shared}.output")
+    rows = attention_rows(f"{ours}.cross", f"{ours}.cross_norm", f"{shared}.att", f"{shared}.output")
     for side, short in (("language", "lang"), ("vision", "visn")):
         mine, att = f"{ours}.{side}", f"{theirs}.{short}_self_att"
-        rows += _attention(f"{mine}.attention", f"{mine}.attention_norm", f"{att}.self", f"{att}.output")
-        rows += _feed_forward(mine, f"{theirs}.{short}_inter", f"{theirs}.{short}_output")
+        rows += attention_rows(f"{mine}.attention", f"{mine}.attention_norm", f"{att}.self", f"{att}.output")
+        rows += feed_forward_rows(mine, f"{theirs}.{short}_inter", f"{theirs}.{short}_output")
     return rows
 
 
-def _attention(ours: str, norm: str, projections: str, output: str) -> list[Row]:
-    parts = [f"{projections}.{part}" for part in ("query", "key", "value")]
-    stacked = [Row(f"{ours}.project.{kind}", tuple(f"{part}.{kind}" for part in parts)) for kind in ("weight", "bias")]
-    return [*stacked, *_pair(f"{ours}.out", f"{output}.dense"), *_pair(f"{norm}.norm", f"{output}.LayerNorm")]
+def _visual_head(config: ModelConfig) -> list[Row]:
+    """What hidden visual tokens are predicted with."""
+    if config.codes:
+        rows = [
+            *transform_rows("code_head.transform", f"{HEAD}.transform"),
+            *same("code_head.feature", f"{HEAD}.linear_feat"),
+        ]
+        cluster = f"{HEAD}.out_cluster"
+        return [*rows, Row("centroids", (f"{cluster}.weight",)), Row("code_head.bias", (f"{cluster}.bias",))]
+    if not (config.regress or config.labels or config.attributes):
+        return []
+    own = {"feature": "linear_feat", "label": "out_obj", "attribute": "out_attr"}
+    plain = {"feature": "decoder_dict.feat", "label": "decoder_dict.obj", "attribute": "decoder_dict.attr"}
+    names = own if config.label_input == "feature" else plain
+    parts = {"feature": config.regress, "label": config.labels, "attribute": config.attributes}
+    rows = transform_rows("object_head.transform", f"{HEAD}.transform")
+    for part in (part for part, there in parts.items() if there):
+        rows += same(f"object_head.{part}", f"{HEAD}.{names[part]}")
+    return rows
 
 
-def _feed_forward(ours: str, inner: str, output: str) -> list[Row]:
+def _answer_head(config: ModelConfig) -> list[Row]:
+    """The classifier over answers."""
+    if not config.answers:
+        return []
     return [
-        *_pair(f"{ours}.feed_forward.up", f"{inner}.dense"),
-        *_pair(f"{ours}.feed_forward.down", f"{output}.dense"),
-        *_pair(f"{ours}.feed_forward_norm.norm", f"{output}.LayerNorm"),
+        *same("answer_head.transform.linear", f"{ANSWERS}.logit_fc.0"),
+        *same("answer_head.transform.norm", f"{ANSWERS}.logit_fc.2"),
+        *same("answer_head.linear", f"{ANSWERS}.logit_fc.3"),
     ]
 
 
-def _transform(ours: str, theirs: str) -> list[Row]:
-    return [*_pair(f"{ours}.linear", f"{theirs}.dense"), *_pair(f"{ours}.norm", f"{theirs}.LayerNorm")]
-
-
-def _pair(ours: str, theirs: str) -> list[Row]:
-    return [Row(f"{ours}.{kind}", (f"{theirs}.{kind}",)) for kind in ("weight", "bias")]
-
-
-def _check_expressible(config: LxmertConfig) -> None:
-    paper = {"code_head": "centroids", "code_input": "centroids", "grid_position": "box"}
-    other = [f"{name}={getattr(config, name)!r}" for name, value in paper.items() if getattr(config, name) != value]
-    if other:
-        raise XlxmertError(
-            f"the reference layout must have a place for every weight (found {', '.join(other)}, unknown to it): "
-            "only models with the paper's choices can be converted"
-        )
-
-
-def _check_names(found: Iterable[str], expected: Sequence[str], optional: set[str], what: str) -> None:
-    names = set(found)
-    missing = [name for name in expected if name not in names]
-    unexpected = sorted(names - set(expected) - optional)
-    if missing or unexpected:
-        raise XlxmertError(
-            f"the {what} must hold exactly {len(expected)} weights: missing {len(missing)} ({_some(missing)}); "
-            f"unexpected {len(unexpected)} ({_some(unexpected)}): it is of another model or layout, or cut short"
-        )
-
-
-def _check_shapes(ours: Mapping[str, Tensor], config: LxmertConfig) -> None:
+def _shapes_of(config: ModelConfig) -> State:
+    """A state of such a model without values."""
     with torch.device("meta"):
-        wanted = Lxmert(config).state_dict()
-    wrong = [
-        f"{name} is {tuple(ours[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if ours[name].shape != tensor.shape
-    ]
-    if wrong:
-        raise XlxmertError(
-            f"the weights must fit the model's config: {len(wrong)} misshapen ({_some(wrong)}): "
-            "pass the config that the checkpoint was made with"
-        )
+        return build(config).state_dict()
 
 
-def _stack(row: Row, theirs: Mapping[str, Tensor]) -> Tensor:
-    parts = [theirs[name] for name in row.theirs]
-    if len({part.shape for part in parts}) > 1:
-        raise XlxmertError(
-            f"{', '.join(row.theirs)} must have one shape (found {[tuple(part.shape) for part in parts]})"
-        )
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _some(names: Sequence[str], most: int = 20) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
-
-
-def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
+def _shape(state: Mapping[str, Tensor], name: str) -> Shape:
     if name not in state:
         raise XlxmertError(
-            f"a reference checkpoint must hold {name} (found {_some(sorted(state), 3)}): is it an X-LXMERT?"
+            f"expected {name} in the weights of an LXMERT, found {some(sorted(state), 3)}: is it one of the authors'?"
         )
     return tuple(state[name].shape)
 
@@ -259,5 +227,5 @@ def _rows(state: Mapping[str, Tensor], name: str) -> int:
     return state[name].shape[0] if name in state else 0
 
 
-def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    return len({match[1] for name in state if (match := re.match(pattern, name))})
+def _count(state: Mapping[str, Tensor], part: str) -> int:
+    return len({found[1] for name in state if (found := re.match(rf"bert\.encoder\.{part}\.(\d+)\.", name))})

@@ -26,6 +26,7 @@ class Transformer(CommonModel, ABC):
 
     config: ModelConfig
     cell_boxes: Tensor
+    answer_head: AnswerHead | None
 
     def __init__(self, config: ModelConfig):
         """Build embeddings and heads; a family builds its encoders after this, and calls ``start`` last."""

@@ -202,7 +202,7 @@ def visual_vocabulary(out: Path, recipe: WorldRecipe) -> VisualVocabulary:
     path = out / "vocabulary.safetensors"
     if not path.exists():
         recipe.log(f"fitting {recipe.codes} codes on {min(recipe.vocabulary_pictures, recipe.pictures)} pictures")
-        with _bfloat():
+        with half_precision():
             backbone = load_backbone(deepest=max(recipe.features.deepest, 2))
             extractor = FeatureExtractor.fit(backbone, recipe.features, pictures(recipe, min(600, recipe.pictures)))
             count = min(recipe.vocabulary_pictures, recipe.pictures)
@@ -227,7 +227,7 @@ def labels(recipe: WorldRecipe, count: int) -> CellLabels:
     return cell_labels(label_cells(instances, recipe.features.grid))
 
 
-def _bfloat() -> Any:
+def half_precision() -> Any:
     """Half precision for the backbone where it is fast."""
     return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16)
 
@@ -237,7 +237,7 @@ def prepare(out: Path, recipe: WorldRecipe, vocabulary: VisualVocabulary) -> Sto
     folder = out / "store"
     if not (folder / "store.json").exists():
         recipe.log(f"preparing {recipe.pictures} pictures with their captions and questions")
-        with _bfloat():
+        with half_precision():
             codes = torch.cat([codes for _, codes in vocabulary.extract(pictures(recipe, recipe.pictures))])
         sentences = [s for index in range(recipe.pictures) for s in _sentences(recipe, index)]
         answers = AnswerTable(sorted({answer for s in sentences for answer in s.answers or {}}))

@@ -85,6 +85,7 @@ class Painter:
         self, words: Int[Tensor, "B T"], seeds: Sequence[int], sampler: Sampler, guidance: float | None
     ) -> Iterator[Step]:
         """The sampler's stream for a chunk of prompts; without a word on it, the guidance is the checkpoint's own."""
+        self._check_codes()
         self._generator()  # before any work
         strength = float(self.bundle.facts.get("guidance", 0.0)) if guidance is None else guidance
         model = self.bundle.model
@@ -98,6 +99,13 @@ class Painter:
             network = guided(network, PaintingNetwork(model, silence, self._blank), strength)
         codes = torch.zeros(len(words), model.config.cells, dtype=torch.long, device=self.device)
         return paint(network, codes, torch.ones_like(codes, dtype=torch.bool), sampler, seeds)
+
+    def _check_codes(self) -> None:
+        if not self.bundle.model.config.codes:
+            raise XlxmertError(
+                "painting needs a checkpoint that predicts visual codes, as X-LXMERT does (found codes=0 in its "
+                "config, as in LXMERT): name another with --checkpoint"
+            )
 
     def _generator(self) -> Generator:
         if self.bundle.generator is None:

@@ -12,6 +12,8 @@ SHOWN = 40
 TOLD = 5
 """Unknown words of a sentence that are told one by one."""
 UNKNOWN = "[UNK]"
+UNUSED = "[unused0]"
+"""A place that BERT's own vocabulary keeps free: who reads with it learned words in pieces, and knows them so."""
 
 
 def read_sentences(
@@ -36,7 +38,7 @@ def read_sentences(
     words = tokenizer.encode([text or UNKNOWN for text in cleaned], most + 2)
     for text, original in zip(cleaned, texts, strict=True):
         if not any(character.isalnum() for word in _known(tokenizer, text) for character in word):
-            near = [word for strange in tokenizer.unknown_words(text)[:TOLD] for word in tokenizer.nearest(strange)]
+            near = [word for strange in _unknown(tokenizer, text)[:TOLD] for word in tokenizer.nearest(strange)]
             hint = f"; the nearest it knows: {', '.join(list(dict.fromkeys(near))[:TOLD])}" if near else ""
             raise UsageError(
                 f"expected a {what} with at least one word that the model knows, found none in "
@@ -47,14 +49,14 @@ def read_sentences(
 
 def _without_marks(tokenizer: Tokenizer, text: str) -> str:
     """The sentence without the punctuation that means nothing to the model."""
-    for mark in filter(_is_mark, tokenizer.unknown_words(text)):
+    for mark in filter(_is_mark, _unknown(tokenizer, text)):
         text = text.replace(mark, " ")
     return text.strip()
 
 
 def _notes(tokenizer: Tokenizer, text: str) -> tuple[str, ...]:
     """What to say about the unknown words of a sentence."""
-    unknown = tokenizer.unknown_words(text)
+    unknown = _unknown(tokenizer, text)
     more = (f"and {len(unknown) - TOLD} further words that it has never seen",) if len(unknown) > TOLD else ()
     return tuple(_note(tokenizer, word) for word in unknown[:TOLD]) + more
 
@@ -63,8 +65,16 @@ def _known(tokenizer: Tokenizer, text: str) -> list[str]:
     """The words of a text that the model has seen."""
     engine = tokenizer.engine
     words = engine.pre_tokenizer.pre_tokenize_str(engine.normalizer.normalize_str(text))
-    unknown = set(tokenizer.unknown_words(text))
+    unknown = set(_unknown(tokenizer, text))
     return [word for word, _ in words if word not in unknown]
+
+
+def _unknown(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The words of a text that the model has never seen, in order, each once."""
+    words = tokenizer.unknown_words(text)
+    if tokenizer.engine.token_to_id(UNUSED) is None:
+        return words
+    return [word for word in words if tokenizer.unknown in tokenizer.ids(word)]
 
 
 def _note(tokenizer: Tokenizer, word: str) -> str:

@@ -29,6 +29,7 @@ from xlxmert.recipes import train_store, world
 from xlxmert.recipes.prepare import labelled
 from xlxmert.recipes.small_world import SMALL, SMALL_CUT
 from xlxmert.recipes.train_store import WARM_START, Prepared, render_loop
+from xlxmert.recipes.world_nlvr2 import statement_store
 from xlxmert.vision.vocabulary import VisualVocabulary
 
 CUT = SMALL_CUT
@@ -47,7 +48,9 @@ class Sizes:
     """Sets of four pairs of pictures for NLVR2's statements."""
     codes: int = 512
     """K, the visual vocabulary."""
-    render_steps: int = 1200
+    lessons: int = SMALL.lessons
+    """Steps in which the features are taught to tell things apart."""
+    render_steps: int = 700
     """Steps of the image generator."""
 
 
@@ -103,12 +106,13 @@ def make_data(out: Path, sizes: Sizes = SIZES) -> Data:
     if known.exists() and (found := read_json(known)) != facts:
         raise XlxmertError(f"expected data of the sizes {facts} in {folder}, found {found}: choose another --out")
     write_json(known, facts)
-    recipe = dataclasses.replace(SMALL, pictures=sizes.pictures, codes=sizes.codes, seed=SEED)
+    recipe = dataclasses.replace(SMALL, pictures=sizes.pictures, codes=sizes.codes, lessons=sizes.lessons, seed=SEED)
     data = Data(folder, sizes, world.visual_vocabulary(folder, recipe))
     if not (folder / "pretraining/store.json").exists():
         _write_pictures(data)
     if not (folder / "nlvr2/store.json").exists():
-        _write_pairs(data)
+        tokenizer = data.pretraining.store.tokenizer
+        statement_store(folder / "nlvr2", data.vocabulary, tokenizer, sizes.pair_sets, SEED, CUT, features=True)
     return data
 
 
@@ -162,22 +166,6 @@ def pair_set(split: str, index: int) -> PairSet:
 
 def _statements(data: Data) -> list[str]:
     return [s.text for index in range(data.sizes.pair_sets) for s in pair_set("train", index).statements]
-
-
-def _write_pairs(data: Data) -> None:
-    """The store of statements, with the words of the others."""
-    scenes: dict[str, Scene] = {}
-    records = []
-    for index in range(data.sizes.pair_sets):
-        scenes |= pair_set("train", index).pictures()
-        records += pair_set("train", index).records()
-    places = {name: place for place, name in enumerate(scenes)}
-    drawn = (np.array(render_scene(scene)) for scene in scenes.values())
-    visual = _visual(data, drawn)
-    sentences = [
-        Sentence(r.sentence, places[r.left_id], "statement", second=places[r.right_id], truth=r.label) for r in records
-    ]
-    _write(data, "nlvr2", visual, {}, sentences, data.pretraining.store.tokenizer, AnswerTable([]))
 
 
 def _visual(data: Data, pictures: Iterable[np.ndarray]) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from xlxmert.recipes import train_store
 from xlxmert.recipes.tables.data import SIZES, Data, Sizes, make_data
 from xlxmert.recipes.tables.painting import Gallery
 from xlxmert.recipes.tables.rows import Column, Measure, Row, Scores, measured, table
+from xlxmert.recipes.train_store import pretrain_loop
 from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, Sampler
 from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.train import TrainConfig
@@ -142,13 +143,15 @@ def trained(
     data: Data, folder: Path, seed: int, budget: Budget, shape: ModelConfig, objectives: PretrainConfig
 ) -> Transformer:
     """The trained model of a row; an earlier training goes on."""
-    loop = TrainConfig(
-        out=folder / "train", steps=budget.steps, batch_size=budget.batch, warmup=0.04, decay="cosine",
-        final_share=0.02, ema=0.998, seed=seed, log_every=25, quiet=True, keep=1,
-    )  # fmt: skip
+    loop = pretrain_run(folder / "train", budget.steps, budget.batch, seed)
     model = train_store.pretrain(data.pretraining, shape, objectives, loop)
     write_json(folder / "time.json", {"seconds": seconds_of(loop.out)})
     return model
+
+
+def pretrain_run(out: Path, steps: int, batch: int, seed: int) -> TrainConfig:
+    """Length and schedule of a row's pre-training into ``out``."""
+    return dataclasses.replace(pretrain_loop(out, steps, batch, seed, quiet=True), keep=1, tensorboard=False)
 
 
 def seconds_of(run: Path) -> float:
