@@ -381,3 +381,4 @@ def test_features_labels_and_statements_are_kept_when_asked(road: Path, tmp_path
         left, right = (Path(names[int(read.arrays[key][place])]).stem for key in ("picture", "second"))
         assert (left, right) == (record.left_id, record.right_id)
         assert bool(read.arrays["truth"][place]) == record.label
+

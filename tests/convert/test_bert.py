@@ -1,7 +1,6 @@
 """A start from BERT: the very weights of a folder, wherever they belong, and a plain refusal of any other shape."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +9,12 @@ import torch
 
 from xlxmert.convert.bert import start_from_bert
 from xlxmert.core.errors import XlxmertError
-from xlxmert.core.files import write_tensors
 from xlxmert.models.base import Transformer
 from xlxmert.models.lxmert import TINY, Lxmert
 from xlxmert.models.uniter import Uniter, UniterConfig
+from xlxmert.testing.bert import SIZES, bert_folder, bert_state
 
 SMALL = dataclasses.replace(TINY, language_layers=2, dropout=0.0, attention_dropout=0.0)
-SIZES = {"vocab_size": 200, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
-LAYERS = 3
-
-
-def bert_state(layers: int = LAYERS, width: int = 32, words: int = 200) -> dict[str, torch.Tensor]:
-    """A random BERT with word scores, pooler and next-sentence scores, under the names of its published file."""
-    generator = torch.Generator().manual_seed(0)
-    shapes: dict[str, tuple[int, ...]] = {
-        "bert.embeddings.word_embeddings.weight": (words, width),
-        "bert.embeddings.position_embeddings.weight": (48, width),
-        "bert.embeddings.token_type_embeddings.weight": (2, width),
-        **_norm("bert.embeddings.LayerNorm", width),
-        **_linear("bert.pooler.dense", width, width),
-        "cls.predictions.bias": (words,),
-        **_linear("cls.predictions.transform.dense", width, width),
-        **_norm("cls.predictions.transform.LayerNorm", width),
-        "cls.predictions.decoder.weight": (words, width),
-        **_linear("cls.seq_relationship", 2, width),
-    }
-    for i in range(layers):
-        layer = f"bert.encoder.layer.{i}"
-        for part in ("self.query", "self.key", "self.value", "output.dense"):
-            shapes |= _linear(f"{layer}.attention.{part}", width, width)
-        shapes |= _norm(f"{layer}.attention.output.LayerNorm", width) | _norm(f"{layer}.output.LayerNorm", width)
-        shapes |= _linear(f"{layer}.intermediate.dense", 2 * width, width)
-        shapes |= _linear(f"{layer}.output.dense", width, 2 * width)
-    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-
-
-def _linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
-
-
-def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-
-
-def folder(path: Path, state: dict[str, torch.Tensor], **config: Any) -> Path:
-    """A folder with these weights as safetensors."""
-    write_tensors(path / "model.safetensors", state)
-    (path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_act": "gelu", **SIZES, **config}))
-    return path
 
 
 def state_of(model: Transformer) -> dict[str, torch.Tensor]:
@@ -67,7 +24,7 @@ def state_of(model: Transformer) -> dict[str, torch.Tensor]:
 def test_words_first_layers_and_word_scores_are_those_of_the_folder(tmp_path: Path) -> None:
     bert, model = bert_state(), Lxmert(SMALL)
     before = state_of(model)
-    names = start_from_bert(model, folder(tmp_path, bert))
+    names = start_from_bert(model, bert_folder(tmp_path, bert))
     after = model.state_dict()
     assert torch.equal(after["words.word.weight"], bert["bert.embeddings.word_embeddings.weight"])
     assert torch.equal(after["words.position.weight"], bert["bert.embeddings.position_embeddings.weight"][:32])
@@ -84,7 +41,7 @@ def test_a_uniter_takes_all_its_layers_from_it(tmp_path: Path) -> None:
     sizes = ("vocabulary", "width", "heads", "feed_forward", "max_text", "feature_width", "codes", "answers")
     config = UniterConfig(**{name: getattr(SMALL, name) for name in sizes}, layers=3)
     bert, model = bert_state(), Uniter(config)
-    assert set(start_from_bert(model, folder(tmp_path, bert))) >= {"layers.2.feed_forward.up.weight"}
+    assert set(start_from_bert(model, bert_folder(tmp_path, bert))) >= {"layers.2.feed_forward.up.weight"}
     found, expected = model.layers[2].feed_forward.up.weight, bert["bert.encoder.layer.2.intermediate.dense.weight"]
     assert torch.equal(found, expected)
 
@@ -92,7 +49,7 @@ def test_a_uniter_takes_all_its_layers_from_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("prefix", ["bert.", "", "module.bert."])
 def test_old_files_with_or_without_a_prefix_and_with_old_norm_names_are_read(tmp_path: Path, prefix: str) -> None:
     bert, model, expected = bert_state(), Lxmert(SMALL), Lxmert(SMALL)
-    start_from_bert(expected, folder(tmp_path, bert))
+    start_from_bert(expected, bert_folder(tmp_path, bert))
     old = {}
     for name, tensor in bert.items():
         name = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
@@ -107,7 +64,7 @@ def test_a_bert_without_word_scores_leaves_those_of_the_model(tmp_path: Path) ->
     bare = {name: tensor for name, tensor in bert_state().items() if not name.startswith("cls.")}
     model = Lxmert(SMALL)
     before = state_of(model)
-    names = start_from_bert(model, folder(tmp_path, bare))
+    names = start_from_bert(model, bert_folder(tmp_path, bare))
     assert not [name for name in names if name.startswith("word_head.")]
     assert torch.equal(model.word_head.transform.linear.weight, before["word_head.transform.linear.weight"])
 
@@ -131,14 +88,14 @@ def test_another_shape_is_refused_and_the_model_stays_as_it_was(
     model = Lxmert(SMALL)
     before = state_of(model)
     with pytest.raises(XlxmertError, match=told) as caught:
-        start_from_bert(model, folder(tmp_path, state, **config))
+        start_from_bert(model, bert_folder(tmp_path, state, **config))
     assert str(tmp_path) in str(caught.value)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_layers_with_the_norm_before_cannot_start_from_bert(tmp_path: Path) -> None:
     with pytest.raises(XlxmertError, match="norm='after'"):
-        start_from_bert(Lxmert(dataclasses.replace(SMALL, norm="before")), folder(tmp_path, bert_state()))
+        start_from_bert(Lxmert(dataclasses.replace(SMALL, norm="before")), bert_folder(tmp_path, bert_state()))
 
 
 @pytest.mark.slow

@@ -25,6 +25,9 @@ class Options:
     """Length, schedule, precision and folder of the run."""
     preset: PresetName = "world"
     """Family and shape of the model; words, codes, features, labels and answers are the store's."""
+    bert: Path | None = None
+    """Start words and language layers from this folder of BERT's weights, as some rows of the papers do; the store's
+    words must be BERT's (`xlxmert prepare --tokenizer vocab.txt`)."""
     objectives: PretrainConfig = field(default_factory=lambda: OBJECTIVES)
     """What is masked, how often, and on which sentences; the defaults are those that docs/results.md measured."""
 
@@ -32,7 +35,7 @@ class Options:
 def run(options: Options) -> int:
     """Train, and leave a checkpoint (without a generator yet) in the run's folder."""
     prepared = Prepared.open(options.store, options.codebook)
-    model = pretrain(prepared, PRESETS[options.preset], options.objectives, options.loop)
+    model = pretrain(prepared, PRESETS[options.preset], options.objectives, options.loop, options.bert)
     folder = options.loop.out / "checkpoint"
     guidance = GUIDANCE if options.objectives.caption_dropout else 0.0
     prepared.bundle(model, None, {"guidance": guidance}).save_pretrained(folder)

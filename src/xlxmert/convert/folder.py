@@ -140,9 +140,9 @@ class Bundle:
         state = dict(self.model.state_dict())
         codebook = None
         if vocabulary is not None:
-            mine = Codebook(state.pop(CENTROIDS).cpu()).fingerprint if CENTROIDS in state else "none"
             codebook = {"fingerprint": vocabulary.codebook.to("cpu").fingerprint, **vocabulary.config()}
-            if mine != codebook["fingerprint"]:
+            mine = Codebook(state.pop(CENTROIDS).cpu()).fingerprint if CENTROIDS in state else ""
+            if mine and mine != codebook["fingerprint"]:
                 raise XlxmertError(
                     f"expected the codebook that the model holds (fingerprint {mine}), "
                     f"found {codebook['fingerprint']}: load_centroids of this vocabulary before training"
@@ -216,7 +216,8 @@ def _read_model(folder: Path, config: Mapping[str, Any]) -> Transformer:
                 f"expected the codebook {expected}, with which the model was trained, in {folder / CODEBOOK}, "
                 f"found {codebook.fingerprint}: put the codebook of that training there"
             )
-        model.load_centroids(codebook.centroids)
+        if model.centroids is not None:  # without codes a model reads the features themselves
+            model.load_centroids(codebook.centroids)
     return model.requires_grad_(False)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from xlxmert.convert.bert import start_from_bert
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.images import load_picture
@@ -109,15 +110,27 @@ class Prepared:
         return Bundle(model, self.store.tokenizer, self.vocabulary, generator, self.store.answers, facts=known)
 
 
-def pretrain(prepared: Prepared, shape: ModelConfig, config: PretrainConfig, loop: TrainConfig) -> Transformer:
-    """Train the transformer, going on from its last checkpoint; returns the moving average of the weights."""
+def pretrain(
+    prepared: Prepared, shape: ModelConfig, config: PretrainConfig, loop: TrainConfig, bert: Path | None = None
+) -> Transformer:
+    """Train the transformer, going on from its last checkpoint; returns the moving average of the weights.
+
+    Args:
+        prepared: the store and its visual vocabulary.
+        shape: family, sizes and heads; the data fill theirs.
+        config: the objectives.
+        loop: length, schedule and folder of the run.
+        bert: a folder of BERT's weights from which words and language layers start.
+    """
     model = prepared.model(shape, loop.seed)
+    if bert is not None:
+        start_from_bert(model, bert)
     task = PretrainTask(model, prepared.store, config, loop.seed)
     facts = {
         "pretrain": dataclasses.asdict(config),
         "model": model.config.to_dict(),
         "store": prepared.store.facts["digest"],
-    }
+    } | ({} if bert is None else {"bert": True})
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Transformer)
     return average.eval()

@@ -1,0 +1,67 @@
+"""The papers' tables in miniature: every row of every table takes its steps, is scored and shown beside the paper."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from xlxmert.core.errors import XlxmertError
+from xlxmert.recipes.tables import lxmert, x_lxmert
+from xlxmert.recipes.tables.data import Sizes, make_data
+from xlxmert.recipes.tables.rows import Column, Row, file_name, measured, table
+
+TINY = Sizes(pictures=24, pair_sets=3, codes=16, lessons=2, render_steps=2)
+
+
+def counted(calls: list[int]) -> Row:
+    def measure(folder: Path, seed: int) -> dict[str, float]:
+        calls.append(seed)
+        return {"facts": 0.5 + seed / 10, "minutes": 1.0}
+
+    return Row("X-LXMERT", measure, {"FID": "37.4"})
+
+
+def test_a_row_is_measured_once_per_seed_and_shown_with_its_spread(tmp_path: Path) -> None:
+    calls: list[int] = []
+    row, columns = counted(calls), [Column("facts right", "facts"), Column("minutes", "minutes", share=False)]
+    for _ in range(2):
+        found = measured(tmp_path, [row], range(2), log=lambda text: None)
+    assert calls == [0, 1]
+    shown = table([row], found, columns, ["FID"]).splitlines()
+    assert shown[0] == "| | facts right | minutes | paper: FID |"
+    assert shown[2] == "| X-LXMERT | 55.0 ± 7.1 % | 1.0 ± 0.0 | 37.4 |"
+
+
+def test_a_score_that_a_row_lacks_is_a_dash(tmp_path: Path) -> None:
+    row = counted([])
+    found = measured(tmp_path, [row], [0], log=lambda text: None)
+    assert table([row], found, [Column("nouns", "noun")]).splitlines()[2] == "| X-LXMERT | — |"
+
+
+def test_folder_names_are_plain() -> None:
+    assert file_name("w/o uniform masking") == "w-o-uniform-masking"
+    assert file_name("TL→BR") == "tl-br"
+
+
+def test_without_codes_is_lxmert_s_choice() -> None:
+    shape = x_lxmert.without_codes(x_lxmert.LXMERT)
+    assert (shape.codes, shape.regress, shape.label_input) == (0, True, "feature")
+    before = x_lxmert.before(x_lxmert.X)
+    changed = {f.name for f in dataclasses.fields(before) if getattr(before, f.name) != getattr(x_lxmert.X, f.name)}
+    assert changed == {"targets", "visual_input", "visual_mask", "code_kinds"}
+
+
+@pytest.mark.slow
+def test_all_rows_of_all_tables_walk_in_miniature(tmp_path: Path) -> None:
+    budget = x_lxmert.Budget(steps=2, batch=4, pictures=6)
+    text = x_lxmert.run(tmp_path, (2, 3, 4), 1, budget, TINY)
+    assert text.count("\n| ") == 3 + 4 + 5 + len(x_lxmert.SAMPLERS)
+    assert "| X-UNITER |" in text and "316.7" in text and "| Mask-Predict-4 |" in text
+    again = x_lxmert.run(tmp_path, (2,), 1, budget, TINY)
+    assert again.splitlines()[0] == "## Table 2"
+    small = lxmert.Budget(pretrain=2, tune=1, scratch=1, pictures=2)
+    text = lxmert.run(tmp_path, (3, 4, 5), 1, small, TINY)
+    assert text.count("\n| ") == 3 + 8 + 4 + 4
+    assert "| GRU + BUTD |" in text and "| P10+QA10 + FT |" in text and "| No Vision Tasks |" in text
+    with pytest.raises(XlxmertError, match="choose another --out"):
+        make_data(tmp_path, dataclasses.replace(TINY, codes=17))
