@@ -13,6 +13,7 @@ import torch
 import tyro
 
 from xlxmert.cli import codebook, prepare, world
+from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import write_json
 from xlxmert.data.answers import AnswerTable
@@ -382,3 +383,13 @@ def test_features_labels_and_statements_are_kept_when_asked(road: Path, tmp_path
         assert (left, right) == (record.left_id, record.right_id)
         assert bool(read.arrays["truth"][place]) == record.label
 
+
+def test_a_store_can_take_codes_and_words_from_the_bundled_checkpoint(road: Path, tmp_path: Path) -> None:
+    assert prepare.run(options(road, tmp_path / "store", codebook=None)) == 0
+    store, bundle = Store.open(tmp_path / "store"), Bundle.from_pretrained()
+    assert bundle.vocabulary is not None and store.fingerprint == bundle.vocabulary.codebook.fingerprint
+    assert store.tokenizer.engine.get_vocab() == bundle.tokenizer.engine.get_vocab()
+    with pytest.raises(UsageError, match="found both"):
+        prepare.run(options(road, tmp_path / "other", checkpoint="somewhere"))
+    with pytest.raises(UsageError, match=r"expected a checkpoint's folder at .*nowhere"):
+        prepare.run(options(road, tmp_path / "other", codebook=None, checkpoint=str(tmp_path / "nowhere")))

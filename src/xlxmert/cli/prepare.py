@@ -1,5 +1,6 @@
 """``xlxmert prepare``: pictures and annotations to a store of visual tokens and sentences."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,8 @@ from tyro.conf import OmitArgPrefixes
 
 from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
+from xlxmert.convert.locate import CODEBOOK, locate
+from xlxmert.core.errors import UsageError
 from xlxmert.recipes.prepare import PrepareRecipe, prepare
 from xlxmert.recipes.sources import Sources
 from xlxmert.studio.studio import pick_device
@@ -19,10 +22,13 @@ class Options:
 
     images: Path
     """The folder of pictures; folders within are searched too."""
-    codebook: Path
-    """The visual vocabulary that `xlxmert codebook` wrote."""
     out: Path
     """The store's folder, new or empty."""
+    codebook: Path | None = None
+    """The visual vocabulary that `xlxmert codebook` wrote; by default the checkpoint's."""
+    checkpoint: str | None = None
+    """Without --codebook: the checkpoint that is to be fine-tuned, a folder or a name on the Hugging Face hub, by
+    default the bundled one. Its visual vocabulary and its words are taken."""
     captions: tuple[Path, ...] = ()
     """COCO's captions_*.json, one or more."""
     vqa: tuple[tuple[Path, Path], ...] = ()
@@ -57,8 +63,9 @@ def run(options: Options) -> int:
         options.nlvr2,
     )
     device = pick_device(options.device)
+    codebook, recipe = parts_of(options)
     with progress_bar("encoding pictures") as progress:
-        prepared = prepare(options.out, sources, options.codebook, options.recipe, device, options.overwrite, progress)
+        prepared = prepare(options.out, sources, codebook, recipe, device, options.overwrite, progress)
     print_unreadable(prepared.unreadable)
     if options.json:
         unreadable = {"unreadable_files": [str(path) for path in prepared.unreadable]}
@@ -66,3 +73,18 @@ def run(options: Options) -> int:
     else:
         print_facts(prepared.summary())
     return 0
+
+
+def parts_of(options: Options) -> tuple[Path, PrepareRecipe]:
+    """The visual vocabulary, and the recipe with the words that belong to it.
+
+    Raises:
+        UsageError: both a codebook and a checkpoint are named, or there is no such checkpoint.
+    """
+    if options.codebook is not None:
+        if options.checkpoint is not None:
+            raise UsageError("expected --codebook or --checkpoint, found both: a checkpoint brings its own codebook")
+        return options.codebook, options.recipe
+    folder = locate(options.checkpoint)
+    given = options.recipe.tokenizer != "train"
+    return folder / CODEBOOK, options.recipe if given else dataclasses.replace(options.recipe, tokenizer=str(folder))

@@ -83,8 +83,7 @@ def read_published(source: Source) -> tuple[Bundle, list[LoadReport]]:
     model, report = _read_transformer(source)
     if source.generator is not None and not model.config.codes:
         raise UsageError(
-            f"expected --generator beside an X-LXMERT, found it beside {source.path}, which has no codes: "
-            "leave it out"
+            f"expected --generator beside an X-LXMERT, found it beside {source.path}, which has no codes: leave it out"
         )
     reports, generator = [report], None
     if source.generator is not None:

@@ -13,8 +13,10 @@ from xlxmert.studio import Studio
 from xlxmert.studio.painter import SAMPLER
 from xlxmert.tasks.world_scores import Predictors, examples, score_world
 
-TASKS = ("paint", "caption", "vqa", "match")
-"""What can be measured; ``paint`` brings the ceiling: the same facts in pictures rebuilt from their true codes."""
+MAIN = ("paint", "caption", "vqa", "match")
+"""What is measured of every checkpoint; ``paint`` brings the ceiling: pictures rebuilt from their true codes."""
+TASKS = (*MAIN, "gqa", "nlvr2", "retrieval")
+"""What can be measured; ``nlvr2`` needs a checkpoint that was fine-tuned on it."""
 
 
 def evaluate_world(
@@ -22,7 +24,7 @@ def evaluate_world(
     pictures: int = 200,
     split: str = "test",
     seed: int = 0,
-    tasks: Sequence[str] = TASKS,
+    tasks: Sequence[str] = MAIN,
     sampler: Sampler = SAMPLER,
     cut: Cut = WORLD,
     guidance: float | None = None,
@@ -54,11 +56,19 @@ def _predictors(
     def caption(found: UInt8[Tensor, "B S S 3"]) -> list[str]:
         return [captions[0].text for captions in studio.caption(list(found))]
 
-    def answer(found: UInt8[Tensor, "B S S 3"], questions: Sequence[str]) -> list[str]:
-        return studio.reply(list(found), questions)
+    def answer(found: Sequence[UInt8[Tensor, "S S 3"]], questions: Sequence[str]) -> list[str]:
+        return studio.reply(found, questions)
 
     def match(found: UInt8[Tensor, "B S S 3"], sentences: Sequence[str]) -> Float[Tensor, " B"]:
         return torch.from_numpy(np.asarray(studio.fit(list(found), sentences)))
+
+    def verify(
+        left: Sequence[UInt8[Tensor, "S S 3"]], right: Sequence[UInt8[Tensor, "S S 3"]], statements: Sequence[str]
+    ) -> Float[Tensor, " M"]:
+        return torch.from_numpy(np.asarray(studio.verify(left, right, statements)))
+
+    def retrieve(found: Sequence[UInt8[Tensor, "S S 3"]], sentences: Sequence[str]) -> Float[Tensor, "B M"]:
+        return torch.from_numpy(np.asarray(studio.retrieve(found, sentences).odds))
 
     wanted = set(tasks)
     return Predictors(
@@ -67,4 +77,7 @@ def _predictors(
         caption=caption if "caption" in wanted else None,
         answer=answer if "vqa" in wanted else None,
         match=match if "match" in wanted else None,
+        reason=answer if "gqa" in wanted else None,
+        verify=verify if "nlvr2" in wanted else None,
+        retrieve=retrieve if "retrieval" in wanted else None,
     )

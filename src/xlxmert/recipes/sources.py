@@ -82,26 +82,26 @@ def read_lines(sources: Sources) -> list[Line]:
     for path in sources.captions:
         pictures, captions = read_captions(path)
         records += pictures
-        find = _finder(sources.images, pictures, path)
+        find = finder(sources.images, pictures, path)
         lines += [Line(each.text, find(each.picture_id), "caption") for each in captions]
     for questions, annotations in sources.vqa:
-        find = _finder(sources.images, records, questions)
+        find = finder(sources.images, records, questions)
         asked = read_vqa(questions, annotations)
         lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in asked]
     for path in sources.gqa:
-        find = _finder(sources.images, (), path)
+        find = finder(sources.images, (), path)
         lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in read_gqa(path)]
     for image_data, path in sources.regions:
         pictures = read_image_data(image_data)
-        find = _finder(sources.images, pictures, path)
+        find = finder(sources.images, pictures, path)
         lines += [Line(each.phrase, find(each.picture_id), "region") for each in read_regions(path, pictures)]
     for image_data, path in sources.genome_questions:
         pictures = read_image_data(image_data)
-        find = _finder(sources.images, pictures, path)
+        find = finder(sources.images, pictures, path)
         asked = read_question_answers(path, {picture.id for picture in pictures})
         lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in asked]
     for path in sources.nlvr2:
-        find = _finder(sources.images, (), path)
+        find = finder(sources.images, (), path)
         lines += [
             Line(pair.sentence, find(pair.left_id), "statement", second=find(pair.right_id), truth=pair.label)
             for pair in read_nlvr2(path)
@@ -127,7 +127,7 @@ def things_of(images: Path, instances: Path) -> dict[Path, list[InstanceRecord]]
     return things
 
 
-def _finder(images: Path, pictures: Iterable[PictureRecord], source: Path) -> Callable[[Id], Path]:
+def finder(images: Path, pictures: Iterable[PictureRecord], source: Path) -> Callable[[Id], Path]:
     """From the ids of one file to picture files; an id without a picture is an error that names the file."""
     folder = PictureFolder(images, pictures)
     found: dict[Id, Path] = {}

@@ -1,6 +1,6 @@
-"""Floor 4: what a user can ask for: paint, caption, answer, match, rebuild, and a gallery of it all."""
+"""Floor 4: what a user can ask for: paint, caption, answer, verify, match, retrieve, rebuild, a gallery of it all."""
 
-from xlxmert.studio.results import Answer, Caption, Frame, Painting
+from xlxmert.studio.results import Answer, Caption, Frame, Hit, Painting, Retrieval
 from xlxmert.studio.studio import Studio
 
-__all__ = ["Answer", "Caption", "Frame", "Painting", "Studio"]
+__all__ = ["Answer", "Caption", "Frame", "Hit", "Painting", "Retrieval", "Studio"]

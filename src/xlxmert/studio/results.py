@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xlxmert.core.axes import Int, UInt8
+from xlxmert.core.axes import Float, Int, UInt8
+from xlxmert.core.errors import UsageError
 from xlxmert.sampling import Step
 
 
@@ -50,3 +51,42 @@ class Answer:
     text: str
     confidence: float
     """Its probability among all answers that the model knows, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One find of a search."""
+
+    place: int
+    """Which of the pictures or sentences that were searched."""
+    confidence: float
+    """The probability, in [0, 1], that it belongs to what was asked for."""
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What belongs to what among some pictures and sentences, best first."""
+
+    odds: Float[np.ndarray, "B S"]
+    """The logarithm of the odds that each picture (row) and sentence (column) belong together."""
+    pictures: tuple[tuple[Hit, ...], ...]
+    """For each sentence the pictures that fit it best."""
+    sentences: tuple[tuple[Hit, ...], ...]
+    """For each picture the sentences that fit it best."""
+
+
+def ranked(odds: Float[np.ndarray, "B S"], top: int) -> Retrieval:
+    """The ``top`` finds both ways; of equal ones the first in the list comes first.
+
+    Raises:
+        UsageError: fewer than 1 is asked for.
+    """
+    if top < 1:
+        raise UsageError(f"expected to give at least 1 find, found {top}: ask for 1 or more")
+    return Retrieval(odds, tuple(_hits(column, top) for column in odds.T), tuple(_hits(row, top) for row in odds))
+
+
+def _hits(odds: Float[np.ndarray, " C"], top: int) -> tuple[Hit, ...]:
+    """The highest of some candidates."""
+    best = np.argsort(-odds, kind="stable")[:top]
+    return tuple(Hit(int(place), float(1 + np.tanh(odds[place] / 2)) / 2) for place in best)

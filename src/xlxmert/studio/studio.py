@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from xlxmert.convert.folder import Bundle
-from xlxmert.core.axes import Float, Int, Tensor, UInt8
+from xlxmert.core.axes import Float, Tensor, UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.core.images import load_picture, square
 from xlxmert.sampling import Sampler
@@ -16,7 +16,7 @@ from xlxmert.studio.attention import AttentionMaps, attention_maps
 from xlxmert.studio.painter import SAMPLER, Painter
 from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
-from xlxmert.studio.teller import Teller
+from xlxmert.studio.teller import Seen, Teller
 
 Picture = str | Path | Painting | np.ndarray | Tensor
 """A picture as users have it: a file, RGB pixels (height, width, 3) as uint8, or what the studio painted."""
@@ -131,7 +131,7 @@ class Studio:
         return [
             captions
             for pixels in self._looked_at(pictures)
-            for captions in self._teller.caption(self._teller.codes(pixels), count, prefix, sampler, seed)
+            for captions in self._teller.caption(self._teller.seen(pixels), count, prefix, sampler, seed)
         ]
 
     def answer(
@@ -147,7 +147,7 @@ class Studio:
         return [
             answers
             for pixels in self._looked_at(pictures)
-            for answers in self._teller.answer(self._teller.codes(pixels), questions, top)
+            for answers in self._teller.answer(self._teller.seen(pixels), questions, top)
         ]
 
     def match(self, pictures: Picture | Iterable[Picture], sentences: str | Sequence[str]) -> Float[np.ndarray, "B S"]:
@@ -158,7 +158,7 @@ class Studio:
             XlxmertError: a picture cannot be read.
         """
         sentences = [sentences] if isinstance(sentences, str) else list(sentences)
-        rows = [self._teller.match(self._teller.codes(pixels), sentences) for pixels in self._looked_at(pictures)]
+        rows = [self._teller.match(self._teller.seen(pixels), sentences) for pixels in self._looked_at(pictures)]
         return torch.cat(rows).numpy()
 
     def retrieve(
@@ -173,8 +173,8 @@ class Studio:
             XlxmertError: a picture cannot be read.
         """
         sentences = [sentences] if isinstance(sentences, str) else list(sentences)
-        codes = torch.cat([self._teller.codes(pixels) for pixels in self._looked_at(pictures)])  # (B, N)
-        return ranked(self._teller.odds(codes, sentences).numpy(), top)
+        seen = torch.cat([self._teller.seen(pixels) for pixels in self._looked_at(pictures)])
+        return ranked(self._teller.odds(seen, sentences).numpy(), top)
 
     def verify(
         self,
@@ -203,9 +203,9 @@ class Studio:
         chances = []
         for start in range(0, len(texts), LOOK_CHUNK):
             some = slice(start, start + LOOK_CHUNK)
-            seen, rows = _distinct([*lefts[some], *rights[some]])
-            codes = torch.cat([self._teller.codes(pixels) for pixels in self._looked_at(seen)])  # (distinct, N)
-            chances.append(self._teller.verify(codes, texts[some], torch.tensor(rows).view(2, -1).T))
+            distinct, rows = _distinct([*lefts[some], *rights[some]])
+            seen = torch.cat([self._teller.seen(pixels) for pixels in self._looked_at(distinct)])
+            chances.append(self._teller.verify(seen, texts[some], torch.tensor(rows).view(2, -1).T))
         return torch.cat(chances).numpy()
 
     def attend(self, picture: Picture, sentence: str) -> AttentionMaps:
@@ -226,8 +226,8 @@ class Studio:
             XlxmertError: a picture cannot be read, or the checkpoint knows no answers.
         """
         replies: dict[int, str] = {}
-        for codes, rows, places in self._beside(pictures, questions):
-            found = self._teller.reply(codes, [questions[place] for place in places], 1, rows)
+        for seen, rows, places in self._beside(pictures, questions):
+            found = self._teller.reply(seen, [questions[place] for place in places], 1, rows)
             replies |= {place: answers[0].text for place, answers in zip(places, found, strict=True)}
         return [replies[place] for place in range(len(questions))]
 
@@ -239,8 +239,8 @@ class Studio:
             XlxmertError: a picture cannot be read.
         """
         chances = torch.zeros(len(sentences))
-        for codes, rows, places in self._beside(pictures, sentences):
-            chances[places] = self._teller.fit(codes, [sentences[place] for place in places], rows)
+        for seen, rows, places in self._beside(pictures, sentences):
+            chances[places] = self._teller.fit(seen, [sentences[place] for place in places], rows)
         return chances.numpy()
 
     def rebuild(self, pictures: Picture | Iterable[Picture], seed: int = 0) -> list[Painting]:
@@ -258,10 +258,8 @@ class Studio:
             ]
         return paintings
 
-    def _beside(
-        self, pictures: Iterable[Picture], texts: Sequence[str]
-    ) -> Iterator[tuple[Int[Tensor, "B N"], list[int], list[int]]]:
-        """Codes of some pictures at a time, each once; for the texts about them, the picture's row and the place."""
+    def _beside(self, pictures: Iterable[Picture], texts: Sequence[str]) -> Iterator[tuple[Seen, list[int], list[int]]]:
+        """Some pictures at a time, each once; for the texts about them, the picture's row and the place."""
         listed = list(pictures)
         if len(listed) != len(texts):
             raise UsageError(f"expected {len(listed)} texts, one per picture, found {len(texts)}: pass as many")
@@ -269,7 +267,7 @@ class Studio:
         order, done = sorted(range(len(rows)), key=rows.__getitem__), 0
         for pixels in self._looked_at(distinct):
             places = [place for place in order if done <= rows[place] < done + len(pixels)]
-            yield self._teller.codes(pixels), [rows[place] - done for place in places], places
+            yield self._teller.seen(pixels), [rows[place] - done for place in places], places
             done += len(pixels)
 
     def _looked_at(self, pictures: Picture | Iterable[Picture]) -> Iterator[UInt8[Tensor, "B S S 3"]]:

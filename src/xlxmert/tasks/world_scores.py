@@ -1,4 +1,4 @@
-"""Scores on the built-in world, where every fact can be checked: painting, rebuilding, captioning, answering, matching.
+"""Scores on the built-in world, where every fact can be checked: painting, rebuilding, captioning, answering, and more.
 
 An evaluator takes predict functions and yields names and values; it knows no model.
 """
@@ -21,6 +21,14 @@ from xlxmert.data.world.scene import FACT_KINDS, WORLD, Cut, Fact, Scene, make_s
 from xlxmert.metrics.caption import caption_scores
 from xlxmert.metrics.vqa import Question as Asked
 from xlxmert.metrics.vqa import vqa_scores
+from xlxmert.tasks.world_reasoning import (
+    Answerer,
+    Retriever,
+    Verifier,
+    gqa_on_world,
+    nlvr2_on_world,
+    retrieval_on_world,
+)
 
 Pictures = UInt8[Tensor, "B S S 3"]
 
@@ -34,6 +42,9 @@ class Example:
     questions: tuple[Question, ...]
     people: tuple[tuple[str, ...], ...]
     """Ten annotators' answers to each question."""
+    split: str
+    seed: int
+    cut: Cut
 
 
 @dataclass(frozen=True)
@@ -44,10 +55,13 @@ class Predictors:
     rebuild: Callable[[Pictures], Pictures] | None = None
     """Pictures painted from their own true codes."""
     caption: Callable[[Pictures], Sequence[str]] | None = None
-    answer: Callable[[Pictures, Sequence[str]], Sequence[str]] | None = None
-    """One answer to one question about each picture."""
+    answer: Answerer | None = None
     match: Callable[[Pictures, Sequence[str]], Float[Tensor, " B"]] | None = None
     """The probability that each sentence belongs to its picture."""
+    reason: Answerer | None = None
+    """As ``answer``, for GQA's questions."""
+    verify: Verifier | None = None
+    retrieve: Retriever | None = None
 
 
 def examples(split: str, count: int, seed: int = 0, cut: Cut = WORLD) -> list[Example]:
@@ -63,7 +77,7 @@ def examples(split: str, count: int, seed: int = 0, cut: Cut = WORLD) -> list[Ex
         scene, key = make_scene(split, seed, index, cut), (split, seed, index)
         questions = tuple(make_questions(scene, *key))
         people = tuple(annotate(q, numpy_generator("people", *key, i)) for i, q in enumerate(questions))
-        found.append(Example(scene, tuple(make_captions(scene, *key)), questions, people))
+        found.append(Example(scene, tuple(make_captions(scene, *key)), questions, people, split, seed, cut))
     return found
 
 
@@ -73,9 +87,12 @@ def true_pictures(found: Sequence[Example]) -> Pictures:
 
 
 def score_world(found: Sequence[Example], predictors: Predictors) -> dict[str, float]:
-    """All scores that the predictors allow, as shares in [0, 1] (CIDEr-D in its own unit, as published: times 100)."""
+    """All scores that the predictors allow, as shares in [0, 1]; see `xlxmert.tasks.scoring` for those that are not.
+
+    CIDEr-D has its own unit too, as published: times 100.
+    """
     scores: dict[str, float] = {}
-    for part in (_paintings, _captions, _answers, _matches):
+    for part in (_paintings, _captions, _answers, _matches, _reasoning):
         scores.update(part(found, predictors))
     return scores
 
@@ -142,9 +159,9 @@ def _answers(found: Sequence[Example], predictors: Predictors) -> Iterator[tuple
     """VQA accuracy against ten annotators, by type of answer."""
     if not predictors.answer:
         return
-    pictures = true_pictures(found)
+    pictures = list(true_pictures(found))
     rows = [(i, q, people) for i, e in enumerate(found) for q, people in zip(e.questions, e.people, strict=True)]
-    replies = predictors.answer(pictures[[i for i, _, _ in rows]], [q.text for _, q, _ in rows])
+    replies = predictors.answer([pictures[i] for i, _, _ in rows], [q.text for _, q, _ in rows])
     asked = {i: Asked(people, q.answer_type, q.detailed) for i, (_, q, people) in enumerate(rows)}
     scores = vqa_scores(dict(enumerate(replies)), asked)
     yield from ((f"vqa/{name}", value / 100) for name, value in scores.items())
@@ -160,3 +177,15 @@ def _matches(found: Sequence[Example], predictors: Predictors) -> Iterator[tuple
     true_too = torch.tensor([all(e.scene.right(c.facts).values()) for e, c in zip(found, other, strict=True)])
     yes, no = predictors.match(pictures, own) > 0.5, predictors.match(pictures, [c.text for c in other]) <= 0.5
     yield "match/accuracy", float(torch.cat([yes, no[~true_too]]).float().mean())
+
+
+def _reasoning(found: Sequence[Example], predictors: Predictors) -> Iterator[tuple[str, float]]:
+    """GQA's questions, NLVR2's statements and retrieval; see `xlxmert.tasks.world_reasoning`."""
+    scenes, split, seed, cut = [example.scene for example in found], found[0].split, found[0].seed, found[0].cut
+    if predictors.reason:
+        yield from gqa_on_world(scenes, split, seed, predictors.reason).items()
+    if predictors.verify:
+        yield from nlvr2_on_world(len(found), split, seed, predictors.verify, cut).items()
+    if predictors.retrieve:
+        captions = [example.captions[0].text for example in found]
+        yield from retrieval_on_world(scenes, captions, predictors.retrieve).items()

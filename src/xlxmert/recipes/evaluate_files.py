@@ -1,0 +1,235 @@
+"""Scores of a checkpoint on annotation files in the published formats, and its answers as the test servers take them.
+
+    xlxmert evaluate vqa --images val2014 --questions v2_OpenEnded_mscoco_val2014_questions.json \\
+        --annotations v2_mscoco_val2014_annotations.json
+    xlxmert evaluate gqa --images images --questions submission_all_questions.json --submission submit_predict.json
+
+Everything is read and checked before the first picture is looked at, and a submission is written whole at the end.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.files import read_json
+from xlxmert.data.coco import read_captions
+from xlxmert.data.gqa import read_gqa
+from xlxmert.data.nlvr2 import read_nlvr2
+from xlxmert.data.records import QuestionRecord
+from xlxmert.data.submission import write_gqa_submission, write_nlvr2_submission, write_vqa_submission
+from xlxmert.data.vqa import read_vqa
+from xlxmert.metrics.gqa import Choices
+from xlxmert.recipes.reading import Progress, no_progress
+from xlxmert.recipes.sources import finder as finder
+from xlxmert.studio import Studio
+from xlxmert.tasks.scoring import score_gqa, score_nlvr2, score_retrieval, score_vqa
+
+NEEDED = {"vqa": "questions", "gqa": "questions", "nlvr2": "statements", "retrieval": "captions"}
+"""The file that each task cannot do without."""
+ALLOWED = {
+    "vqa": ("annotations", "submission"),
+    "gqa": ("choices", "submission"),
+    "nlvr2": ("submission",),
+    "retrieval": (),
+}
+"""What else it takes."""
+TOGETHER = 256
+"""Questions or statements that are answered before progress is told."""
+PICTURES = 16
+"""Pictures that meet all sentences before progress is told."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Score on files in the published formats instead of the built-in world: name one task, --images and its file."""
+
+    images: Path | None = None
+    """The folder of pictures; folders within are searched too."""
+    questions: Path | None = None
+    """vqa: v2_OpenEnded_*_questions.json; gqa: *_questions.json, a file or a folder."""
+    annotations: Path | None = None
+    """vqa: v2_*_annotations.json, people's answers; without them the answers can only be written."""
+    choices: Path | None = None
+    """gqa: *_choices.json, for validity and plausibility."""
+    statements: Path | None = None
+    """nlvr2: dev.json, test1.json and their like."""
+    captions: Path | None = None
+    """retrieval: COCO's captions_*.json; all its pictures meet all its captions."""
+    submission: Path | None = None
+    """Write the answers here, as the task's test server takes them."""
+
+    @property
+    def given(self) -> dict[str, Path]:
+        """Those that are named."""
+        return {name: path for name, path in vars(self).items() if path is not None}
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What came of it."""
+
+    examples: int
+    """Questions, statements or captions."""
+    scores: dict[str, float]
+    """Empty where the right answers are not known."""
+    submission: Path | None
+    """Where the answers were written."""
+    shortened: int = 0
+    """Sentences that were longer than the model can read and lost their last words."""
+
+
+def evaluate_files(studio: Studio, task: str, files: Files, progress: Progress = no_progress) -> FileReport:
+    """Answer all of a file's questions, score them if the right answers are known, and write them if that is wanted.
+
+    Raises:
+        UsageError: files are missing or belong to another task.
+        XlxmertError: a file is missing, damaged or of another format, a picture is not there or cannot be read, or the
+            submission cannot be written.
+    """
+    check_files(task, files)
+    return {"vqa": _vqa, "gqa": _gqa, "nlvr2": _nlvr2, "retrieval": _retrieval}[task](studio, files, progress)
+
+
+def check_files(task: str, files: Files) -> None:
+    """Make sure that a task has its files and no others.
+
+    Raises:
+        UsageError: it lacks one or has one too many, or the submission would replace a folder.
+    """
+    if task not in NEEDED:
+        raise UsageError(f"expected one of {', '.join(NEEDED)} to score on files, found '{task}': name one")
+    needed = {"images", NEEDED[task]}
+    if missing := sorted(needed - files.given.keys()):
+        raise UsageError(f"expected --{missing[0]} for {task} on files, found none: pass it")
+    if strange := sorted(files.given.keys() - needed - set(ALLOWED[task])):
+        raise UsageError(f"expected no --{strange[0]} for {task}: leave it out")
+    if files.submission is not None and files.submission.is_dir():
+        raise UsageError(f"expected to write a file at {files.submission}, found a folder: name a file in it")
+
+
+def _vqa(studio: Studio, files: Files, progress: Progress) -> FileReport:
+    assert files.images is not None and files.questions is not None
+    records = read_vqa(files.questions, files.annotations)
+    if files.annotations is None:
+        _need_submission(files, "--annotations")
+    numbers = [each.question_id for each in records if isinstance(each.question_id, int)]
+    if files.submission is not None and len(numbers) < len(records):
+        raise XlxmertError(
+            f"expected whole numbers as question ids in {files.questions}, found others: VQA's server takes no others"
+        )
+    replies, cut = _replies(studio, records, files.images, files.questions, progress)
+    scores = score_vqa(records, replies) if files.annotations is not None else {}
+    if files.submission is not None:
+        write_vqa_submission(files.submission, dict(zip(numbers, replies, strict=True)), numbers)
+    return FileReport(len(records), scores, files.submission, cut)
+
+
+def _gqa(studio: Studio, files: Files, progress: Progress) -> FileReport:
+    assert files.images is not None and files.questions is not None
+    records = read_gqa(files.questions)
+    known = all(record.raw_answers for record in records)
+    if not known:
+        _need_submission(files, "questions with answers")
+    choices = None if files.choices is None else _choices(files.choices, records)
+    replies, cut = _replies(studio, records, files.images, files.questions, progress)
+    scores = score_gqa(records, replies, choices) if known else {}
+    if files.submission is not None:
+        names = [str(record.question_id) for record in records]
+        write_gqa_submission(files.submission, dict(zip(names, replies, strict=True)), names)
+    return FileReport(len(records), scores, files.submission, cut)
+
+
+def _nlvr2(studio: Studio, files: Files, progress: Progress) -> FileReport:
+    assert files.images is not None and files.statements is not None
+    records = _some(read_nlvr2(files.statements), files.statements, "statements")
+    find = finder(files.images, (), files.statements)
+    sides = [(find(record.left_id), find(record.right_id)) for record in records]
+    told, cut = _readable(studio, [record.sentence for record in records])
+    judgements: list[bool] = []
+    progress(0, len(records))
+    for start in range(0, len(records), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        lefts, rights = zip(*sides[part], strict=True)
+        judgements += (studio.verify(lefts, rights, told[part]) >= 0.5).tolist()
+        progress(len(judgements), len(records))
+    if files.submission is not None:
+        names = [record.identifier for record in records]
+        write_nlvr2_submission(files.submission, dict(zip(names, judgements, strict=True)), names)
+    return FileReport(len(records), score_nlvr2(records, judgements), files.submission, cut)
+
+
+def _retrieval(studio: Studio, files: Files, progress: Progress) -> FileReport:
+    assert files.images is not None and files.captions is not None
+    pictures, captions = read_captions(files.captions)
+    captions = _some(captions, files.captions, "captions")
+    find = finder(files.images, pictures, files.captions)
+    rows = {picture.id: row for row, picture in enumerate(pictures)}
+    paths = [find(picture.id) for picture in pictures]
+    told, cut = _readable(studio, [caption.text for caption in captions])
+    odds: list[np.ndarray] = []
+    progress(0, len(paths))
+    for start in range(0, len(paths), PICTURES):
+        odds.append(studio.retrieve(paths[start : start + PICTURES], told).odds)
+        progress(min(start + PICTURES, len(paths)), len(paths))
+    own = [rows[caption.picture_id] for caption in captions]
+    return FileReport(len(captions), score_retrieval(torch.from_numpy(np.concatenate(odds)), own), None, cut)
+
+
+def _replies(
+    studio: Studio, records: Sequence[QuestionRecord], images: Path, source: Path, progress: Progress
+) -> tuple[list[str], int]:
+    """An answer to every question, those about one picture together; and how many questions were shortened."""
+    find = finder(images, (), source)
+    paths = [find(record.picture_id) for record in _some(records, source, "questions")]
+    told, cut = _readable(studio, [record.text for record in records])
+    order = sorted(range(len(records)), key=paths.__getitem__)
+    replies: dict[int, str] = {}
+    progress(0, len(records))
+    for start in range(0, len(order), TOGETHER):
+        some = order[start : start + TOGETHER]
+        found = studio.reply([paths[i] for i in some], [told[i] for i in some])
+        replies |= dict(zip(some, found, strict=True))
+        progress(len(replies), len(records))
+    return [replies[i] for i in range(len(records))], cut
+
+
+def _readable(studio: Studio, texts: Sequence[str]) -> tuple[list[str], int]:
+    """The texts without the last words of those that are too long for the model; and how many these are."""
+    tokenizer, most = studio.bundle.tokenizer, studio.bundle.most_words
+    kept = []
+    for text in texts:
+        while len(tokenizer.ids(text)) - 2 > most and " " in text.strip():
+            text = text.strip().rpartition(" ")[0]
+        kept.append(text)
+    return kept, sum(short != text for short, text in zip(kept, texts, strict=True))
+
+
+def _choices(path: Path, records: Iterable[QuestionRecord]) -> Choices:
+    """GQA's choices file, with choices for every balanced question."""
+    content: Any = read_json(path)
+    if not isinstance(content, dict) or not all(isinstance(each, dict) for each in content.values()):
+        raise XlxmertError(f"expected valid and plausible answers by question in {path}, found something else")
+    missing = [r.question_id for r in records if r.is_balanced and r.question_id not in content]
+    if missing:
+        raise XlxmertError(
+            f"expected choices for question {missing[0]} in {path}, found none for {len(missing)} questions: "
+            "take the file of the same split"
+        )
+    return content
+
+
+def _need_submission(files: Files, other: str) -> None:
+    if files.submission is None:
+        raise UsageError(f"expected {other} to score with, or --submission to write answers to, found neither")
+
+
+def _some(records: Sequence[T], source: Path, what: str) -> list[T]:
+    if not records:
+        raise XlxmertError(f"expected {what} in {source}, found none: check the file")
+    return list(records)
