@@ -9,7 +9,7 @@ DEFINITION := pyproject.toml constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check tiny clean
+.PHONY: help install demo test test-slow check tiny bench clean
 
 help:
 	@echo "make demo       paint, caption and answer with the bundled checkpoint; a gallery in demo/"
@@ -17,6 +17,7 @@ help:
 	@echo "make test       the fast tests;  make test-slow  all of them"
 	@echo "make check      ruff and mypy --strict"
 	@echo "make tiny       the whole road in small: world, codebook, training, paint, caption, answer"
+	@echo "make bench      time our models beside their baselines, in about ten minutes"
 	@echo "make clean      remove caches and builds"
 
 install: $(FULL)
@@ -37,6 +38,9 @@ check: $(FULL)
 
 tiny: $(FULL)
 	$(PYTEST) -q -m "" tests/chain
+
+bench: $(FULL)
+	$(BIN)/python scripts/bench.py
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

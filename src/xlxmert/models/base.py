@@ -93,6 +93,15 @@ class Transformer(CommonModel, ABC):
         """The words' side of `cross` where nobody reads the picture's; a family leaves out what it can."""
         return self.cross(language, vision, word_mask).language
 
+    def cross_picture(
+        self,
+        language: Float[Tensor, "B T D"],
+        vision: Float[Tensor, "B N D"],
+        word_mask: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B N D"]:
+        """The picture's side of `cross` where nobody reads the words'; a family leaves out what it can."""
+        return self.cross(language, vision, word_mask).vision
+
     def forward(
         self,
         words: Int[Tensor, "B T"],

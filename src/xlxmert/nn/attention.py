@@ -49,7 +49,9 @@ class Attention(nn.Module):
         """Let ``x`` look at ``context`` (itself by default) where ``mask`` is True (everywhere by default)."""
         if context is None:
             return self.attend(*self.split(x), mask)
-        return self.attend(*self._part(x, 0, 1), *self._part(context, 1, 3), mask)
+        (queries,) = self._part(x, 0, 1)  # (B, H, L, D / H)
+        keys, values = self._part(context, 1, 3)  # each (B, H, S, D / H)
+        return self.attend(queries, keys, values, mask)
 
     def split(self, x: Float[Tensor, "B L D"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of ``x``, each (B, H, L, D / H)."""
@@ -77,7 +79,8 @@ class Attention(nn.Module):
 
     def _heads(self, projected: Tensor) -> tuple[Tensor, ...]:
         """Projections side by side (B, L, P * D), each apart as heads (B, H, L, D / H)."""
-        return projected.unflatten(-1, (-1, self.heads, self.width // self.heads)).transpose(1, 3).unbind(2)
+        heads: Tensor = projected.unflatten(-1, (-1, self.heads, self.width // self.heads))  # type: ignore[no-untyped-call]
+        return heads.transpose(1, 3).unbind(2)
 
 
 @contextlib.contextmanager

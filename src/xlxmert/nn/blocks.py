@@ -109,6 +109,16 @@ class CrossModalityLayer(nn.Module):
         to_words = self.cross(self.cross_norm.before(language), self.cross_norm.before(vision))  # (B, T, D)
         return self.language(self.cross_norm(language, to_words), word_mask)  # type: ignore[no-any-return]  # (B, T, D)
 
+    def picture_alone(
+        self,
+        language: Float[Tensor, "B T D"],
+        vision: Float[Tensor, "B N D"],
+        word_mask: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B N D"]:
+        """The picture's side of the layer, where nobody reads the other."""
+        to_vision = self.cross(self.cross_norm.before(vision), self.cross_norm.before(language), word_mask)  # (B, N, D)
+        return self.vision(self.cross_norm(vision, to_vision))  # type: ignore[no-any-return]  # (B, N, D)
+
 
 def encoder_layer(
     width: int, heads: int, inner: int, dropout: float = 0.0, attention_dropout: float = 0.0, first: bool = False

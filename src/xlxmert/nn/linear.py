@@ -55,27 +55,28 @@ class _Product(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
     return product
 
 
 def _serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether oneDNN's product may stand in: it knows neither autocast, other types, nor a bias with strides."""
+    """Whether oneDNN's product may stand in: it knows neither autocast, other types, nor a bias that is broadcast."""
     return (
         AVX512
         and x.dtype is weight.dtype is torch.float32
         and x.device.type == weight.device.type == "cpu"
-        and x.numel() > 0
-        and (bias is None or bias.is_contiguous())
-        and torch.backends.mkldnn.enabled
+        and x.shape[-1] == weight.shape[1]  # else PyTorch complains
+        and x.numel() > 0 < weight.numel()
+        and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is x.dtype and bias.is_contiguous()))
+        and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
     )
 
 
 AVX512 = (
-    torch.backends.mkldnn.is_available()
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     and "AVX512" in torch.backends.cpu.get_cpu_capability()
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
 """Whether this machine gains: x86 with AVX-512, and a PyTorch whose oneDNN can be called.
-`torch.backends.mkldnn.flags(enabled=False)` keeps to PyTorch's own products."""
+``torch.backends.mkldnn.enabled = False`` keeps to PyTorch's own products."""

@@ -30,7 +30,7 @@ class PaintingNetwork:
             vision = self.blank.expand(len(codes), -1, -1)  # (B, N, D)
         else:
             vision = self.model.encode_picture(codes, hidden=hidden)  # (B, N, D)
-        return self.model.code_logits(self.model.cross(self.language, vision, self.mask).vision)  # (B, N, K)
+        return self.model.code_logits(self.model.cross_picture(self.language, vision, self.mask))  # (B, N, K)
 
 
 def blank_picture(model: Transformer, device: torch.device | str) -> Float[Tensor, "1 N D"]:
@@ -55,5 +55,24 @@ class WritingNetwork:
     def __call__(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
         """Logits for every position."""
         mask = words > 0
-        output = self.model.cross(self.model.encode_words(words, mask), self.vision, mask)
-        return self.model.word_logits(output.language)  # (B, T, V)
+        language = self.model.cross_words(self.model.encode_words(words, mask), self.vision, mask)  # (B, T, D)
+        return self.model.word_logits(language)  # (B, T, V)
+
+
+class FeaturePaintingNetwork:
+    """Features and what is hidden to regressed features, for fixed prompts: a model without codes as a painter.
+
+    Args:
+        model: the transformer.
+        words: (B, T) the prompt of every picture.
+    """
+
+    def __init__(self, model: Transformer, words: Int[Tensor, "B T"]) -> None:
+        """Encode the prompts; see the class."""
+        self.model, self.mask = model, words > 0
+        self.language = model.encode_words(words)  # (B, T, D)
+
+    def __call__(self, features: Float[Tensor, "B N F"], hidden: Bool[Tensor, "B N"]) -> Float[Tensor, "B N F"]:
+        """Features for every cell."""
+        vision = self.model.encode_picture(features, hidden=hidden)  # (B, N, D)
+        return self.model.predicted_features(self.model.cross_picture(self.language, vision, self.mask))  # (B, N, F)

@@ -71,12 +71,30 @@ class Lxmert(Transformer):
         word_mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         """The words' side of `cross`: the last layer leaves out the picture's."""
-        for layer in self.cross_layers[:-1]:
-            language, vision = layer(language, vision, word_mask)  # (B, T, D), (B, N, D)
+        language, vision = self._but_last(language, vision, word_mask)  # (B, T, D), (B, N, D)
         for layer in self.cross_layers[-1:]:
             assert isinstance(layer, CrossModalityLayer)
             language = layer.words_alone(language, vision, word_mask)  # (B, T, D)
         return self.language_norm(language) if self.config.norm == "before" else language
+
+    def cross_picture(
+        self,
+        language: Float[Tensor, "B T D"],
+        vision: Float[Tensor, "B N D"],
+        word_mask: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B N D"]:
+        """The picture's side of `cross`: the last layer leaves out the words'."""
+        language, vision = self._but_last(language, vision, word_mask)  # (B, T, D), (B, N, D)
+        for layer in self.cross_layers[-1:]:
+            assert isinstance(layer, CrossModalityLayer)
+            vision = layer.picture_alone(language, vision, word_mask)  # (B, N, D)
+        return self.vision_norm(vision) if self.config.norm == "before" else vision
+
+    def _but_last(self, language: Tensor, vision: Tensor, word_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All layers of the cross-modality encoder but the last."""
+        for layer in self.cross_layers[:-1]:
+            language, vision = layer(language, vision, word_mask)  # (B, T, D), (B, N, D)
+        return language, vision
 
     def _cross_layer(self) -> CrossModalityLayer:
         config = self.config
