@@ -6,11 +6,13 @@
 
 forward  LXMERT's encoders at the published size, beside `transformers`' LXMERT with the same weights and inputs
 train    the same, forward and backward
-codes    a pre-training step with X-LXMERT's code objective (forward, loss, backward): the code head on hidden cells
-         only, beside the same step with the scores of all cells. "head" is the head with its loss alone; "plain" sets
-         the step beside the one of all cells in PyTorch's own products, the way of the reference code
+codes    a pre-training step with X-LXMERT's code objective (forward, loss, backward): only what the hidden cells need,
+         beside the same step with the scores of all cells. "head" is the head with its loss alone; "plain" sets the
+         step beside the one of all cells in PyTorch's own products, the way of the reference code; "world" is the model
+         that comes with the package (192 wide, 8,192 codes), whose head weighs more
 paint    Mask-Predict with 4 steps, from prompts to codes, the generator left out: what stays the same computed once
-         (prompts; the wholly hidden grid before the first picture), beside a whole forward pass for every step
+         (prompts; the wholly hidden grid and the multiplied-out head before the first picture), beside a whole forward
+         pass for every step
 
 The two sides of a comparison take turns, so that other work on the machine slows both; a warm-up of each comes first
 and is not counted. Rows show medians, their ratio, and the ratio of the shortest times. Models are in eval mode, so
@@ -18,6 +20,7 @@ there is no dropout on either side, and gradients are computed all the same. Inp
 """
 
 import argparse
+import dataclasses
 import itertools
 import json
 import os
@@ -38,11 +41,14 @@ from xlxmert.convert.xlxmert_layout import from_reference
 from xlxmert.core.seeds import torch_generator
 from xlxmert.data.masking import uniform_mask
 from xlxmert.models.base import Transformer
-from xlxmert.models.lxmert import LXMERT, PAPER, Lxmert
+from xlxmert.models.lxmert import LXMERT, PAPER, WORLD, Lxmert, LxmertConfig
+from xlxmert.nn.heads import FoldedHead
 from xlxmert.sampling import MaskPredict, last, paint
 from xlxmert.studio.networks import PaintingNetwork, blank_picture
 
 NAMES = ("forward", "train", "codes", "paint")
+OURS = dataclasses.replace(WORLD, vocabulary=671, codes=8192, feature_width=160, answers=146)
+"""The shape of the bundled checkpoint's transformer."""
 WORDS = 20
 """Tokens of every sentence, [CLS] and [SEP] included (X-LXMERT, section C.1)."""
 LEAST = 3
@@ -117,8 +123,8 @@ def fight(duel: Duel, setting: Setting) -> dict[str, object]:
     }
 
 
-def sentences(batch: int) -> Tensor:
-    return torch.randint(1, PAPER.vocabulary, (batch, WORDS), generator=torch_generator("bench", "words", batch))
+def sentences(batch: int, words: int = PAPER.vocabulary) -> Tensor:
+    return torch.randint(1, words, (batch, WORDS), generator=torch_generator("bench", "words", batch))
 
 
 def backbones(setting: Setting) -> Iterator[Duel]:
@@ -166,29 +172,30 @@ def taught(run: Callable[[], tuple[Tensor, ...]]) -> Callable[[], object]:
     return step
 
 
-def x_lxmert() -> Lxmert:
+def x_lxmert(shape: LxmertConfig = PAPER) -> Lxmert:
     torch.manual_seed(0)
-    model = Lxmert(PAPER).eval()
-    model.load_centroids(torch.randn(PAPER.codes, PAPER.feature_width))
+    model = Lxmert(shape).eval()
+    model.load_centroids(torch.randn(shape.codes, shape.feature_width))
     return model
 
 
-def pictures(batch: int) -> tuple[Tensor, Tensor]:
-    """Codes, and which are hidden: a share drawn for each picture."""
+def pictures(batch: int, most: int) -> tuple[Tensor, Tensor]:
+    """Codes below ``most``, and which are hidden: a share drawn for each picture."""
     generator = torch_generator("bench", "codes", batch)
-    codes = torch.randint(0, PAPER.codes, (batch, PAPER.cells), generator=generator)
+    codes = torch.randint(0, most, (batch, PAPER.cells), generator=generator)
     return codes, uniform_mask(batch, PAPER.cells, generator)
 
 
 def code_steps(setting: Setting) -> Iterator[Duel]:
     """For every batch size: the whole step, the head and its loss alone, the step in PyTorch's own products."""
-    model = x_lxmert()
-    for batch in setting.batch:
-        yield from code_duels(model, batch, plain=not setting.bf16)
+    for name, shape in (("codes", PAPER), ("codes, world", OURS)):
+        model = x_lxmert(shape)
+        for batch in setting.batch:
+            yield from code_duels(name, model, batch, plain=not setting.bf16)
 
 
-def code_duels(model: Lxmert, batch: int, plain: bool) -> Iterator[Duel]:
-    words, (codes, hidden) = sentences(batch), pictures(batch)
+def code_duels(name: str, model: Lxmert, batch: int, plain: bool) -> Iterator[Duel]:
+    words, (codes, hidden) = sentences(batch, model.config.vocabulary), pictures(batch, model.config.codes)
     size = f"batch {batch}, {int(hidden.sum())} of {hidden.numel()} hidden"
     labels = codes.masked_fill(~hidden, -1).flatten()
 
@@ -198,12 +205,16 @@ def code_duels(model: Lxmert, batch: int, plain: bool) -> Iterator[Duel]:
     def of_all(vision: Tensor) -> Tensor:
         return F.cross_entropy(model.code_logits(vision).flatten(0, 1).float(), labels, ignore_index=-1)
 
+    def asked() -> Tensor:
+        language, vision = model.encode_words(words), model.encode_picture(codes, hidden=hidden)
+        return model.cross_picture(language, vision, words > 0)
+
     def of_hidden(vision: Tensor) -> Tensor:
         return F.cross_entropy(model.code_logits(vision[hidden]).float(), codes[hidden])
 
     def difference() -> float:
         with torch.no_grad():
-            return (of_all(encoded()) - of_hidden(encoded())).abs().item()
+            return (of_all(encoded()) - of_hidden(asked())).abs().item()
 
     def plainly() -> None:
         torch.backends.mkldnn.enabled = False
@@ -213,25 +224,25 @@ def code_duels(model: Lxmert, batch: int, plain: bool) -> Iterator[Duel]:
     with torch.no_grad():
         state = encoded()
     state.requires_grad_()
-    step = (lambda: of_all(encoded()).backward(), lambda: of_hidden(encoded()).backward())
-    yield Duel("codes", size, *step, difference, (model,))
+    step = (lambda: of_all(encoded()).backward(), lambda: of_hidden(asked()).backward())
+    yield Duel(name, size, *step, difference, (model,))
     head = (lambda: of_all(state).backward(), lambda: of_hidden(state).backward())
-    yield Duel("codes, head", size, *head, difference, (model,))
+    yield Duel(f"{name}, head", size, *head, difference, (model,))
     if plain:  # without oneDNN, bfloat16 takes minutes
-        yield Duel("codes, plain", size, plainly, step[1], difference, (model,))
+        yield Duel(f"{name}, plain", size, plainly, step[1], difference, (model,))
 
 
 def paintings(setting: Setting) -> Iterator[Duel]:
     """The studio's network, beside one that computes everything at every step."""
     model = x_lxmert()
     with torch.no_grad():
-        blank = blank_picture(model, "cpu")
+        blank, head = blank_picture(model, "cpu"), model.folded_code_head()
     for batch in setting.batch:
         if batch <= 8:  # more takes minutes, at the ratio of 8
-            yield painting(model, blank, batch)
+            yield painting(model, blank, head, batch)
 
 
-def painting(model: Lxmert, blank: Tensor, batch: int) -> Duel:
+def painting(model: Lxmert, blank: Tensor, head: FoldedHead, batch: int) -> Duel:
     words = sentences(batch)
 
     @torch.inference_mode()
@@ -240,7 +251,7 @@ def painting(model: Lxmert, blank: Tensor, batch: int) -> Duel:
 
     @torch.inference_mode()
     def cached() -> Tensor:
-        return painted(model, PaintingNetwork(model, words, blank), batch)
+        return painted(model, PaintingNetwork(model, words, blank, head), batch)
 
     def difference() -> str:
         return f"{(cached() == whole()).float().mean().item():.1%} of codes equal"

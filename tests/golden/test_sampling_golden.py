@@ -8,6 +8,7 @@ import torch
 from xlxmert.convert.xlxmert_layout import from_reference, infer_config
 from xlxmert.models.lxmert import Lxmert
 from xlxmert.sampling import EasyFirst, MaskPredict, RandomOrder, Raster, last, paint
+from xlxmert.studio.networks import PaintingNetwork, blank_picture
 
 DATA = Path(__file__).parent / "data"
 SAMPLERS = {
@@ -23,20 +24,18 @@ SAMPLERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=["plain", "studio"])
+def network(request):
+    """The model without any memory, and as the studio paints with it: everything that stays the same computed once."""
     saved = torch.load(DATA / "tiny_xlxmert.pt", weights_only=True)
     config = infer_config(saved["state_dict"], heads=saved["config"]["heads"])
     model = Lxmert(config).eval()
     model.load_state_dict(from_reference(saved["state_dict"], config))
     words = saved["ids"]
     with torch.no_grad():
-        language = model.encode_words(words)  # once: it does not see the picture
-
-    def look(codes, hidden):
-        return model.code_logits(model.cross(language, model.encode_picture(codes, hidden=hidden), words > 0).vision)
-
-    return look
+        if request.param == "studio":
+            return PaintingNetwork(model, words, blank_picture(model, "cpu"), model.folded_code_head())
+    return lambda codes, hidden: model.code_logits(model(words, codes, hidden=hidden).vision)
 
 
 @pytest.fixture(scope="module")

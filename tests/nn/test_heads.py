@@ -59,3 +59,13 @@ def test_the_answer_head_is_twice_as_wide_inside() -> None:
 def test_the_pooler_reads_the_first_token_only() -> None:
     pooler, x = Pooler(8), draw(2, 5, 8)
     torch.testing.assert_close(pooler(x), torch.tanh(pooler.linear(x[:, 0])))
+
+
+@pytest.mark.parametrize(
+    "head", [CentroidHead(8, 6, 5), CodeHead(8, 5), CodeHead(8, 5, 6)], ids=["centroids", "learned", "both"]
+)
+def test_a_folded_head_gives_the_same_logits(head: CentroidHead | CodeHead) -> None:
+    for weight in head.parameters():
+        torch.nn.init.normal_(weight)
+    x, centroids = torch.randn(2, 3, 8), torch.randn(5, 6)
+    torch.testing.assert_close(head.folded(centroids)(x), head(x, centroids), rtol=1e-5, atol=1e-4)

@@ -17,7 +17,7 @@ from xlxmert.models.config import ModelConfig
 from xlxmert.models.outputs import Encoded
 from xlxmert.nn.blocks import EncoderLayer, encoder_layer
 from xlxmert.nn.embeddings import CodeContent, FeatureContent, VisualEmbeddings, WordEmbeddings, grid_boxes
-from xlxmert.nn.heads import AnswerHead, CentroidHead, CodeHead, ObjectHead, PairHead, Pooler, WordHead
+from xlxmert.nn.heads import AnswerHead, CentroidHead, CodeHead, FoldedHead, ObjectHead, PairHead, Pooler, WordHead
 from xlxmert.nn.initialise import INIT_STD, init_weights
 
 
@@ -146,6 +146,16 @@ class Transformer(CommonModel, ABC):
         centroids = self._need_centroids()
         assert self.code_head is not None
         return self.code_head(vision, centroids)  # type: ignore[no-any-return]
+
+    def folded_code_head(self) -> FoldedHead:
+        """What gives the logits of `code_logits` for less work, as long as no weight changes.
+
+        Raises:
+            XlxmertError: the model has no codes.
+        """
+        centroids = self._need_centroids()
+        assert self.code_head is not None
+        return self.code_head.folded(centroids)
 
     def predicted_features(self, vision: Float[Tensor, "*any D"]) -> Float[Tensor, "*any F"]:
         """The visual features that the regression head, or else the centroid head, predicts at the given cells.

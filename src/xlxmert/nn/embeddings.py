@@ -7,6 +7,7 @@ from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.nn.blocks import NORM_EPS
 from xlxmert.nn.initialise import INIT_STD
+from xlxmert.nn.linear import Linear
 
 
 class WordEmbeddings(nn.Module):
@@ -57,7 +58,7 @@ class FeatureContent(nn.Module):
     def __init__(self, feature_width: int, width: int, mask_std: float | None = 0.0):
         """Build ``feature_width`` → ``width``; ``mask_std`` is the spread of the mask feature at the start."""
         super().__init__()
-        self.linear = nn.Linear(feature_width, width)
+        self.linear = Linear(feature_width, width)
         learned = None if mask_std is None else nn.Parameter(torch.empty(feature_width).normal_(std=mask_std))
         self.register_parameter("mask", learned)
 
@@ -105,7 +106,7 @@ class VisualEmbeddings(nn.Module):
         self.features = features
         self.codes = codes
         self.content_norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.box = nn.Linear(4, width)
+        self.box = Linear(4, width)
         self.places = nn.Parameter(torch.empty(places, width).normal_(std=INIT_STD)) if places else None
         self.box_norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)

@@ -1,5 +1,7 @@
 """The model as samplers see it: codes, or words, to logits; whatever stays the same is computed once."""
 
+from collections.abc import Callable
+
 import torch
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
@@ -16,10 +18,18 @@ class PaintingNetwork:
         model: the transformer.
         words: (B, T) the prompt of every picture; what comes twice is encoded once.
         blank: the encoding of a wholly hidden grid, from `blank_picture`.
+        head: what gives the logits, by default the model's own; a folded one costs less.
     """
 
-    def __init__(self, model: Transformer, words: Int[Tensor, "B T"], blank: Float[Tensor, "1 N D"]) -> None:
+    def __init__(
+        self,
+        model: Transformer,
+        words: Int[Tensor, "B T"],
+        blank: Float[Tensor, "1 N D"],
+        head: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         """Encode the prompts; see the class."""
+        self.head = model.code_logits if head is None else head
         different, rows = torch.unique(words, dim=0, return_inverse=True)  # (U, T), (B)
         self.model, self.blank, self.mask = model, blank, words > 0
         self.language = model.encode_words(different)[rows]  # (B, T, D)
@@ -30,7 +40,7 @@ class PaintingNetwork:
             vision = self.blank.expand(len(codes), -1, -1)  # (B, N, D)
         else:
             vision = self.model.encode_picture(codes, hidden=hidden)  # (B, N, D)
-        return self.model.code_logits(self.model.cross_picture(self.language, vision, self.mask))  # (B, N, K)
+        return self.head(self.model.cross_picture(self.language, vision, self.mask))  # (B, N, K)
 
 
 def blank_picture(model: Transformer, device: torch.device | str) -> Float[Tensor, "1 N D"]:

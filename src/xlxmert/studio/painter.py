@@ -10,6 +10,7 @@ from xlxmert.core.axes import Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.images import to_bytes
 from xlxmert.models.generator import Generator, grid_map
+from xlxmert.nn.heads import FoldedHead
 from xlxmert.sampling import MaskGIT, Network, Sampler, Step, guided, last, paint
 from xlxmert.studio.networks import PaintingNetwork, blank_picture
 from xlxmert.studio.results import Frame, Painting
@@ -36,6 +37,7 @@ class Painter:
         """Keep the parts; nothing is computed yet."""
         self.bundle, self.device = bundle, device
         self._blank: Tensor | None = None
+        self._head: FoldedHead | None = None
 
     @torch.inference_mode()
     def paint(
@@ -90,13 +92,13 @@ class Painter:
         strength = float(self.bundle.facts.get("guidance", 0.0)) if guidance is None else guidance
         model = self.bundle.model
         if self._blank is None:
-            self._blank = blank_picture(model, self.device)
+            self._blank, self._head = blank_picture(model, self.device), model.folded_code_head()
         longest = int((words > 0).sum(dim=1).max())
-        network: Network = PaintingNetwork(model, words[:, :longest].to(self.device), self._blank)
+        network: Network = PaintingNetwork(model, words[:, :longest].to(self.device), self._blank, self._head)
         if strength:
             tokenizer = self.bundle.tokenizer
             silence = torch.tensor([[tokenizer.start, tokenizer.end]] * len(words), device=self.device)
-            network = guided(network, PaintingNetwork(model, silence, self._blank), strength)
+            network = guided(network, PaintingNetwork(model, silence, self._blank, self._head), strength)
         codes = torch.zeros(len(words), model.config.cells, dtype=torch.long, device=self.device)
         return paint(network, codes, torch.ones_like(codes, dtype=torch.bool), sampler, seeds)
 

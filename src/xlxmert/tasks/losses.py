@@ -1,13 +1,12 @@
-"""The losses of pre-training: heads run only on the positions that a batch asks for."""
+"""The losses of pre-training: what nobody asks for is not computed, neither a side of the last layer nor a score."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.data.batch import Batch
 from xlxmert.models.base import Transformer
-from xlxmert.models.outputs import Encoded
 
 Scored = tuple[Tensor, Tensor]
 """A loss and, beside it, an accuracy in [0, 1] or another scalar worth a curve."""
@@ -37,30 +36,47 @@ class PretrainTurn(nn.Module):
         """``loss`` is the sum of the others; accuracies are in [0, 1]."""
         picture = batch.features if self.read_features else batch.codes
         assert picture is not None
-        output = self.model(batch.words, picture, batch.boxes, batch.hidden)
-        terms: dict[str, Tensor] = {}
-        scores: dict[str, Tensor] = {}
-        if bool(batch.asked.any()):
-            for name in self.targets:
-                terms[name], scores[f"{name}_right"] = self._visual(name, output, batch)
-        masked, asked = batch.word_labels >= 0, batch.matched >= 0
-        if bool(masked.any()):
-            logits = self.model.word_logits(output.language[masked])  # (masked words, V)
-            terms["words"], scores["words_right"] = classify(logits, batch.word_labels[masked])
-        if bool(asked.any()):
-            logits = self.model.matching_logits(output.pooled[asked])
-            terms["match"], scores["match_right"] = classify(logits, batch.matched[asked])
+        mask = batch.words > 0
+        language = self.model.encode_words(batch.words, mask)  # (B, T, D)
+        vision = self.model.encode_picture(picture, batch.boxes, batch.hidden)  # (B, N, D)
         questions = (batch.answers.sum(1) > 0) & (batch.matched != 0)
-        if bool(questions.any()):
-            logits = self.model.answer_logits(output.pooled[questions])
-            terms["answers"], scores["answers_right"] = answer_loss(logits, batch.answers[questions])
-        nothing = output.pooled.float().sum() * 0  # a batch may ask for nothing
+        told = bool((batch.word_labels >= 0).any() | (batch.matched >= 0).any() | questions.any())
+        if not bool(batch.asked.any()):
+            losses = self._told(self.model.cross_words(language, vision, mask), questions, batch)
+        elif not told:
+            losses = self._seen(self.model.cross_picture(language, vision, mask), batch)
+        else:
+            both = self.model.cross(language, vision, mask)
+            losses = self._seen(both.vision, batch) | self._told(both.language, questions, batch)
+        terms = {name: loss for name, (loss, _) in losses.items()}
+        scores = {f"{name}_right": score for name, (_, score) in losses.items()}
+        nothing = language.float().sum() * 0  # a batch may ask for nothing
         return {"loss": torch.stack([*terms.values(), nothing]).sum(), **terms, **scores}
 
-    def _visual(self, name: str, output: Encoded, batch: Batch) -> Scored:
+    def _seen(self, vision: Float[Tensor, "B N D"], batch: Batch) -> dict[str, Scored]:
+        """The losses of the visual tokens that are asked."""
+        states = vision[batch.asked]  # (tokens asked, D)
+        return {name: self._visual(name, states, batch) for name in self.targets}
+
+    def _told(self, language: Float[Tensor, "B T D"], questions: Bool[Tensor, " B"], batch: Batch) -> dict[str, Scored]:
+        """The losses of words, matching and answers, as far as they are asked."""
+        losses: dict[str, Scored] = {}
+        masked, asked = batch.word_labels >= 0, batch.matched >= 0
+        if bool(masked.any()):
+            logits = self.model.word_logits(language[masked])  # (masked words, V)
+            losses["words"] = classify(logits, batch.word_labels[masked])
+        if not bool((asked | questions).any()):
+            return losses
+        pooled = self.model.pooler(language)  # (B, D)
+        if bool(asked.any()):
+            losses["match"] = classify(self.model.matching_logits(pooled[asked]), batch.matched[asked])
+        if bool(questions.any()):
+            losses["answers"] = answer_loss(self.model.answer_logits(pooled[questions]), batch.answers[questions])
+        return losses
+
+    def _visual(self, name: str, states: Float[Tensor, "M D"], batch: Batch) -> Scored:
         """The loss of one visual target at the tokens that are asked."""
         asked = batch.asked
-        states = output.vision[asked]  # (tokens asked, D)
         if name == "codes":
             assert batch.codes is not None and batch.code_weights is not None
             logits = self.model.code_logits(states)  # (tokens asked, K)
