@@ -25,12 +25,15 @@ from xlxmert.models.lxmert import LxmertConfig
 from xlxmert.recipes import train_store
 from xlxmert.recipes.finetune import carried
 from xlxmert.recipes.tables.data import SIZES, Data, Sizes, make_data
+from xlxmert.recipes.tables.plots import plot
 from xlxmert.recipes.tables.reading import Exams, tune
 from xlxmert.recipes.tables.rows import Column, Row, Scores, file_name, measured, table
 from xlxmert.recipes.tables.x_lxmert import EVERY_KIND, LXMERT, pretrain_run, regressing, without_codes
 from xlxmert.tasks.pretrain import PretrainConfig
 
 TASKS = ("vqa", "gqa", "nlvr2")
+PAPER = "VQA / GQA / NLVR2"
+"""The paper's column."""
 SHAPE: LxmertConfig = dataclasses.replace(
     without_codes(LXMERT),
     width=128,
@@ -125,7 +128,7 @@ class Rows:
         def measure(folder: Path, seed: int) -> Scores:
             return self._on_all_tasks(folder, seed, make, self.budget.scratch)
 
-        return Row(name, measure, {"VQA / GQA / NLVR2": paper})
+        return Row(name, measure, {PAPER: paper})
 
     def _tuned(
         self, name: str, training: str, objectives: PretrainConfig, asked: bool, paper: str, augmented: bool = False
@@ -142,7 +145,7 @@ class Rows:
 
             return self._on_all_tasks(folder, seed, make, self.budget.tune, augmented)
 
-        return Row(name, measure, {"VQA / GQA / NLVR2": paper})
+        return Row(name, measure, {PAPER: paper})
 
     def _pretrained(self, name: str, seed: int, objectives: PretrainConfig) -> Transformer:
         out = self.out / "pretrained" / file_name(name) / str(seed)
@@ -196,14 +199,15 @@ def run(
     budget: Budget = Budget(),
     sizes: Sizes = SIZES,
 ) -> str:
-    """Train and measure what is missing, and write ``out/lxmert.md``."""
+    """Train and measure what is missing, and write ``out/lxmert.md`` and a plot of every table."""
     rows = Rows(make_data(out, sizes), budget, out / "lxmert")
     made: Mapping[int, Callable[[], list[Row]]] = {3: rows.table3, 4: rows.table4, 5: rows.table5}
     texts = []
     for number in tables:
         some = made[number]()
         found = measured(out / "lxmert", some, range(seeds))
-        texts.append(f"## Table {number}\n\n{table(some, found, COLUMNS, ['VQA / GQA / NLVR2'])}\n")
+        texts.append(f"## Table {number}\n\n{table(some, found, COLUMNS, [PAPER])}\n")
+        plot(out / f"lxmert-table-{number}.png", f"LXMERT, table {number}", some, found, COLUMNS[:3], PAPER)
     text = "\n".join(texts)
     write_text(out / "lxmert.md", text)
     return text

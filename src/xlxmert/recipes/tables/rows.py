@@ -32,7 +32,8 @@ class Column:
     score: str
     """Its name among the row's scores."""
     share: bool = True
-    """A share in [0, 1], shown in per cent; else shown as it is."""
+    """A share in [0, 1], shown in per cent; else shown as it is, in units of ``unit``."""
+    unit: float = 1.0
 
 
 def measured(out: Path, rows: Sequence[Row], seeds: Sequence[int], log: Callable[[str], None] = print) -> list[Scores]:
@@ -81,7 +82,7 @@ def table(rows: Sequence[Row], scores: Sequence[Scores], columns: Sequence[Colum
 def _shown(found: Scores, column: Column) -> str:
     if column.score not in found:
         return "—"
-    scale, unit = (100, " %") if column.share else (1, "")
+    scale, unit = (100, " %") if column.share else (1 / column.unit, "")
     spread = found.get(f"{column.score}/deviation")
     beside = "" if spread is None else f" ± {scale * spread:.1f}"
     return f"{scale * found[column.score]:.1f}{beside}{unit}"

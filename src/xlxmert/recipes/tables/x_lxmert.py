@@ -22,6 +22,7 @@ from xlxmert.models.uniter import UniterConfig
 from xlxmert.recipes import train_store
 from xlxmert.recipes.tables.data import SIZES, Data, Sizes, make_data
 from xlxmert.recipes.tables.painting import Gallery
+from xlxmert.recipes.tables.plots import plot
 from xlxmert.recipes.tables.rows import Column, Measure, Row, Scores, measured, table
 from xlxmert.recipes.train_store import pretrain_loop
 from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, Sampler
@@ -107,7 +108,7 @@ COLUMNS = (
     Column("facts right", "facts"), Column("nouns", "noun"), Column("colours", "colour"), Column("counts", "count"),
     Column("relations", "relation"), Column("settings", "setting"),
     Column("one object, every fact", "every_one_object"), Column("features snapped to codes: facts", "snapped/facts"),
-    Column("minutes", "minutes", share=False),
+    Column("parameters, M", "parameters", share=False, unit=1e6),
 )  # fmt: skip
 SAMPLERS: Mapping[str, tuple[Sampler, dict[str, str]]] = {
     "Mask-Predict-4": (MaskPredict(4), {"IS": "22.7", "FID": "37.4", "R-prec easy/hard": "40.8/25.1"}),
@@ -179,7 +180,7 @@ def sampler_rows(data: Data, gallery: Callable[[], Gallery], budget: Budget, out
 def run(
     out: Path, tables: tuple[int, ...] = (2, 3, 4), seeds: int = 1, budget: Budget = Budget(), sizes: Sizes = SIZES
 ) -> str:
-    """Train and measure what is missing, and write ``out/x-lxmert.md``."""
+    """Train and measure what is missing, and write ``out/x-lxmert.md`` and a plot of every table."""
     data = make_data(out, sizes)
     opened: list[Gallery] = []
 
@@ -198,6 +199,8 @@ def run(
             papers, where = ["IS", "FID"], out
         found = measured(where, some, range(seeds))
         texts.append(f"## Table {number}\n\n{table(some, found, columns, papers)}\n")
+        shown = [COLUMNS[0], COLUMNS[6]]
+        plot(out / f"x-lxmert-table-{number}.png", f"X-LXMERT, table {number}", some, found, shown, papers[1])
     text = "\n".join(texts)
     write_text(out / "x-lxmert.md", text)
     return text
