@@ -47,11 +47,11 @@ SHAPE: LxmertConfig = dataclasses.replace(
 class Budget:
     """What every row gets."""
 
-    pretrain: int = 2000
+    pretrain: int = 1500
     """Steps of pre-training, 64 sentences each."""
-    tune: int = 400
+    tune: int = 300
     """Steps of fine-tuning on each task, 32 examples each."""
-    scratch: int = 1200
+    scratch: int = 800
     """Steps on each task without pre-training."""
     pictures: int = 200
     """Unseen pictures of every test."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.core.axes import Float, Int, Tensor, UInt8
 from xlxmert.core.images import contact_sheet, save_png, to_bytes
 from xlxmert.data.world.parser import parse_pictures
 from xlxmert.models.base import Transformer
@@ -51,17 +51,23 @@ class Gallery:
         With codes the sampler chooses them. Without, the model's features are sampled in as many steps as Mask-Predict
         takes, and rendered as they are or, ``snapped``, as their nearest centroids.
         """
-        with torch.inference_mode():
-            features = torch.cat([self._painted(model, words, sampler) for words in torch.split(self.words, CHUNK)])
-            if snapped:
-                codebook = self.data.vocabulary.codebook
-                features = codebook.features_of(codebook.assign(features))
-            pictures = self.render(features)
+        pictures = self.paint(model, len(self.prompts), sampler, snapped)
         save_png(sheet, contact_sheet(_rows(list(pictures.numpy())), _rows(self.prompts)))
         stated = [example.captions[0].facts for example in self.found]
         return dict(fact_scores(stated, parse_pictures(pictures)))
 
-    def render(self, features: Float[Tensor, "P N F"]) -> Int[Tensor, "P S S 3"]:
+    @torch.inference_mode()
+    def paint(
+        self, model: Transformer, count: int, sampler: Sampler = SAMPLER, snapped: bool = False
+    ) -> UInt8[Tensor, "P S S 3"]:
+        """The first ``count`` captions as pictures; see `score`."""
+        features = torch.cat([self._painted(model, some, sampler) for some in torch.split(self.words[:count], CHUNK)])
+        if snapped:
+            codebook = self.data.vocabulary.codebook
+            features = codebook.features_of(codebook.assign(features))
+        return self.render(features)
+
+    def render(self, features: Float[Tensor, "P N F"]) -> UInt8[Tensor, "P S S 3"]:
         """Features as pictures."""
         return torch.cat([to_bytes(self.generator(grid_map(some))) for some in torch.split(features, 8)])
 

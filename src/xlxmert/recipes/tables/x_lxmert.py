@@ -9,11 +9,12 @@ have in common. Results, time and machine: docs/results.md. Stopped, the same co
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from xlxmert.core.files import read_json, write_json, write_text
+from xlxmert.core.images import contact_sheet, save_png
 from xlxmert.core.task import OptimConfig
 from xlxmert.models.base import Transformer
 from xlxmert.models.config import ModelConfig
@@ -23,10 +24,11 @@ from xlxmert.recipes import train_store
 from xlxmert.recipes.tables.data import SIZES, Data, Sizes, make_data
 from xlxmert.recipes.tables.painting import Gallery
 from xlxmert.recipes.tables.plots import plot
-from xlxmert.recipes.tables.rows import Column, Measure, Row, Scores, measured, table
+from xlxmert.recipes.tables.rows import Column, Measure, Row, Scores, file_name, measured, table
 from xlxmert.recipes.train_store import pretrain_loop
 from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, Sampler
 from xlxmert.tasks.pretrain import PretrainConfig
+from xlxmert.tasks.world_scores import true_pictures
 from xlxmert.train import TrainConfig
 
 SHARED = {
@@ -53,7 +55,7 @@ EVERY_KIND = ("caption", "question", "region")
 class Budget:
     """What every row gets."""
 
-    steps: int = 2000
+    steps: int = 2500
     """Steps of pre-training."""
     batch: int = 64
     """Sentences a step."""
@@ -78,22 +80,34 @@ def before(objectives: PretrainConfig) -> PretrainConfig:
     return dataclasses.replace(regressing(objectives), visual_mask="bernoulli", code_kinds=EVERY_KIND)
 
 
+@dataclass(frozen=True)
+class Training:
+    """What a row is trained with, and what the paper's row reached."""
+
+    shape: ModelConfig
+    objectives: PretrainConfig
+    inception: str
+    frechet: str
+
+
+TRAININGS: Mapping[str, Training] = {
+    "X-LXMERT": Training(LXMERT, X, "22.7", "37.4"),
+    "LXMERT + Grid": Training(without_codes(LXMERT), before(X), "1.6", "316.7"),
+    "X-UNITER": Training(UNITER, X, "20.1", "51.4"),
+    "UNITER + Grid": Training(without_codes(UNITER), before(X), "2.4", "253.5"),
+    "w/o discrete visual representations": Training(without_codes(LXMERT), regressing(X), "1.5", "304.4"),
+    "w/o uniform masking": Training(LXMERT, dataclasses.replace(X, visual_mask="bernoulli"), "2.1", "227.9"),
+    "w/o updating pre-training data": Training(LXMERT, dataclasses.replace(X, code_kinds=EVERY_KIND), "21.6", "46.1"),
+}
+"""The rows of tables 2 and 3, by name."""
+
+
 def rows(data: Data, gallery: Callable[[], Gallery], budget: Budget) -> dict[str, Row]:
-    """All trained rows of tables 2 and 3, by name."""
-
-    def row(name: str, shape: ModelConfig, objectives: PretrainConfig, inception: str, frechet: str) -> Row:
-        return Row(name, _painter(data, gallery, budget, shape, objectives), {"IS": inception, "FID": frechet})
-
-    every = [
-        row("X-LXMERT", LXMERT, X, "22.7", "37.4"),
-        row("LXMERT + Grid", without_codes(LXMERT), before(X), "1.6", "316.7"),
-        row("X-UNITER", UNITER, X, "20.1", "51.4"),
-        row("UNITER + Grid", without_codes(UNITER), before(X), "2.4", "253.5"),
-        row("w/o discrete visual representations", without_codes(LXMERT), regressing(X), "1.5", "304.4"),
-        row("w/o uniform masking", LXMERT, dataclasses.replace(X, visual_mask="bernoulli"), "2.1", "227.9"),
-        row("w/o updating pre-training data", LXMERT, dataclasses.replace(X, code_kinds=EVERY_KIND), "21.6", "46.1"),
-    ]
-    return {each.name: each for each in every}
+    """All trained rows, ready to be measured."""
+    return {
+        name: Row(name, _painter(data, gallery, budget, each), {"IS": each.inception, "FID": each.frechet})
+        for name, each in TRAININGS.items()
+    }
 
 
 TABLES: Mapping[int, tuple[str, ...]] = {
@@ -123,13 +137,11 @@ SAMPLERS: Mapping[str, tuple[Sampler, dict[str, str]]] = {
 """Table 4, with the rows that table 6 adds and our own default."""
 
 
-def _painter(
-    data: Data, gallery: Callable[[], Gallery], budget: Budget, shape: ModelConfig, objectives: PretrainConfig
-) -> Measure:
+def _painter(data: Data, gallery: Callable[[], Gallery], budget: Budget, training: Training) -> Measure:
     """Train a row and score its pictures."""
 
     def measure(folder: Path, seed: int) -> Scores:
-        model = trained(data, folder, seed, budget, shape, objectives)
+        model = trained(data, folder, seed, budget, training)
         scores = gallery().score(model, folder / "sheet.png")
         if not model.config.codes:
             snapped = gallery().score(model, folder / "snapped.png", snapped=True)
@@ -140,12 +152,10 @@ def _painter(
     return measure
 
 
-def trained(
-    data: Data, folder: Path, seed: int, budget: Budget, shape: ModelConfig, objectives: PretrainConfig
-) -> Transformer:
+def trained(data: Data, folder: Path, seed: int, budget: Budget, training: Training) -> Transformer:
     """The trained model of a row; an earlier training goes on."""
     loop = pretrain_run(folder / "train", budget.steps, budget.batch, seed)
-    model = train_store.pretrain(data.pretraining, shape, objectives, loop)
+    model = train_store.pretrain(data.pretraining, training.shape, training.objectives, loop)
     write_json(folder / "time.json", {"seconds": seconds_of(loop.out)})
     return model
 
@@ -169,7 +179,7 @@ def sampler_rows(data: Data, gallery: Callable[[], Gallery], budget: Budget, out
 
     def row(name: str, sampler: Sampler, paper: dict[str, str]) -> Row:
         def measure(folder: Path, seed: int) -> Scores:
-            model = trained(data, out / "x-lxmert" / str(seed), seed, budget, LXMERT, X)
+            model = trained(data, out / "x-lxmert" / str(seed), seed, budget, TRAININGS["X-LXMERT"])
             return gallery().score(model, folder / "sheet.png", sampler)
 
         return Row(name, measure, paper)
@@ -177,10 +187,22 @@ def sampler_rows(data: Data, gallery: Callable[[], Gallery], budget: Budget, out
     return [row(name, sampler, paper) for name, (sampler, paper) in SAMPLERS.items()]
 
 
+def figure(out: Path, data: Data, gallery: Gallery, budget: Budget, names: Sequence[str], count: int = 6) -> None:
+    """The first captions as every row paints them, as in the paper's Fig. 2: ``out/x-lxmert.png``."""
+    truth = list(true_pictures(gallery.found[:count]).numpy())
+    pictures, titles = [truth], ["the pictures that the captions are of"]
+    for name in names:
+        model = trained(data, out / file_name(name) / "0", 0, budget, TRAININGS[name])
+        pictures.append(list(gallery.paint(model, count).numpy()))
+        titles.append(name)
+    captions = [gallery.prompts[:count], *([[""] * count] * len(names))]
+    save_png(out / "x-lxmert.png", contact_sheet(pictures, captions, titles, tile=120))
+
+
 def run(
     out: Path, tables: tuple[int, ...] = (2, 3, 4), seeds: int = 1, budget: Budget = Budget(), sizes: Sizes = SIZES
 ) -> str:
-    """Train and measure what is missing, and write ``out/x-lxmert.md`` and a plot of every table."""
+    """Train and measure what is missing, and write ``out/x-lxmert.md`` with a plot of every table and a sheet."""
     data = make_data(out, sizes)
     opened: list[Gallery] = []
 
@@ -201,6 +223,9 @@ def run(
         texts.append(f"## Table {number}\n\n{table(some, found, columns, papers)}\n")
         shown = [COLUMNS[0], COLUMNS[6]]
         plot(out / f"x-lxmert-table-{number}.png", f"X-LXMERT, table {number}", some, found, shown, papers[1])
+    names = list(dict.fromkeys(name for number in tables for name in TABLES.get(number, ())))
+    if names:
+        figure(out, data, gallery(), budget, names)
     text = "\n".join(texts)
     write_text(out / "x-lxmert.md", text)
     return text
