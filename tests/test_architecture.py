@@ -33,7 +33,9 @@ DOORS = ("", "__main__")
 """``xlxmert/__init__.py``, which opens the studio when asked, and ``python -m xlxmert``."""
 FREE = ("testing",)
 """May import everything; nothing but tests may import it."""
-EXTRAS = ("accelerate", "beartype", "faiss", "gradio", "matplotlib", "pycocoevalcap", "tensorboard", "transformers", "yaml")
+EXTRAS = (
+    "accelerate", "beartype", "faiss", "gradio", "matplotlib", "pycocoevalcap", "tensorboard", "transformers", "yaml",
+)  # fmt: skip
 """Packages that are no core dependency."""
 LEAN = ("core", "nn", "models", "vision", "data", "sampling", "metrics", "convert", "studio")
 """Folders that painting, captioning and answering need: they must import without the extras."""
