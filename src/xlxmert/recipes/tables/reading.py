@@ -22,7 +22,7 @@ from xlxmert.tasks.answering import AnsweringConfig, AnsweringTask
 from xlxmert.tasks.nlvr2 import Nlvr2Config, Nlvr2Task
 from xlxmert.train import TrainConfig, train
 
-OPTIM = OptimConfig(lr=5e-4, muon_lr=0.01, betas=(0.9, 0.98), weight_decay=0.01)
+OPTIM = OptimConfig(lr=5e-4, muon_lr=0.005, betas=(0.9, 0.98), weight_decay=0.01)
 """Of every fine-tuning."""
 BATCH = 32
 """Examples a step of fine-tuning, as in LXMERT."""
