@@ -160,6 +160,11 @@ def test_verify_refuses_what_it_cannot_judge(run, judging: Path, checkpoint: Pat
     assert run("verify", *two, "--checkpoint", judging)[0] == 2
 
 
+def test_verify_without_a_statement_says_what_is_missing(run, judging: Path, album: Path) -> None:
+    code, _, error = run("verify", str(album / "0.png"), "both pictures", "--checkpoint", str(judging))
+    assert code == 2 and "expected a statement about the two pictures, found none" in error
+
+
 def test_retrieve_finds_pictures_for_sentences_and_back(run, checkpoint: Path, album: Path, tmp_path: Path) -> None:
     (tmp_path / "more.txt").write_text(f"{SENTENCES[1]}\n\n  {SENTENCES[2]}\n")
     words = ("retrieve", album, "--text", SENTENCES[0], "--texts", tmp_path / "more.txt", "--checkpoint", checkpoint)

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from xlxmert.cli.common import Common, print_json, print_table
+from xlxmert.core.errors import UsageError
 
 TRUE = 0.5
 """From this probability on a statement is said to hold."""
@@ -29,6 +30,8 @@ class Options(Common):
 
 def run(options: Options) -> int:
     """Judge every statement."""
+    if not options.statements:
+        raise UsageError("expected a statement about the two pictures, found none: write it after them, in quotes")
     chances = options.studio().verify(options.left, options.right, options.statements).tolist()
     judged = [(text, chance >= TRUE, chance) for text, chance in zip(options.statements, chances, strict=True)]
     if options.json:
