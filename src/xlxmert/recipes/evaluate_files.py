@@ -25,7 +25,7 @@ from xlxmert.data.submission import write_gqa_submission, write_nlvr2_submission
 from xlxmert.data.vqa import read_vqa
 from xlxmert.metrics.gqa import Choices
 from xlxmert.recipes.reading import Progress, no_progress
-from xlxmert.recipes.sources import finder as finder
+from xlxmert.recipes.sources import finder
 from xlxmert.studio import Studio
 from xlxmert.tasks.scoring import score_gqa, score_nlvr2, score_retrieval, score_vqa
 

@@ -1,6 +1,6 @@
 """Fine-tuning a checkpoint on questions, statements about two pictures, or retrieval, into a new checkpoint.
 
-    xlxmert prepare  --images PICTURES --codebook CHECKPOINT/codebook.safetensors --tokenizer CHECKPOINT --out STORE ...
+    xlxmert prepare  --images PICTURES --checkpoint CHECKPOINT --out STORE ...
     xlxmert finetune nlvr2 --checkpoint CHECKPOINT --store STORE --loop.out RUN
 
 It goes on where it was stopped and leaves everything in ``RUN/checkpoint``: generator, words and the other heads stay,

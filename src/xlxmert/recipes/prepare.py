@@ -1,7 +1,7 @@
 """Pictures and annotations to a store of visual tokens and sentences: what ``xlxmert prepare`` does."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_json
 from xlxmert.data.answers import AnswerTable
@@ -203,20 +204,27 @@ def _encode(
 ) -> tuple[list[Path], dict[str, np.ndarray]]:
     """The files that can be read, and their codes and, if wanted, features."""
     kept: list[Path] = []
-    codes: list[torch.Tensor] = []
-    features: list[torch.Tensor] = []
 
     def pictures() -> Any:
         for path, picture in reader.read(paths, len(paths), progress):
             kept.append(path)
             yield picture
 
-    for rows, batch in vocabulary.extract(pictures(), BATCH):
+    return kept, encoded(vocabulary, pictures(), keep_features)
+
+
+def encoded(
+    vocabulary: VisualVocabulary, pictures: Iterable[UInt8[np.ndarray, "S S 3"]], keep_features: bool
+) -> dict[str, np.ndarray]:
+    """The store's arrays ``codes`` (P, N) and, if wanted, ``features`` (P, N, F) of pictures of one size."""
+    codes: list[torch.Tensor] = []
+    features: list[torch.Tensor] = []
+    for rows, batch in vocabulary.extract(pictures, BATCH):
         codes.append(batch.cpu())
         if keep_features:
             features.append(rows.half().cpu())
     visual = {"codes": torch.cat(codes).numpy()}
-    return kept, visual | ({"features": torch.cat(features).numpy()} if keep_features else {})
+    return visual | ({"features": torch.cat(features).numpy()} if keep_features else {})
 
 
 def _given_tokenizer(name: str) -> Tokenizer | None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from xlxmert.convert.folder import Bundle
 from xlxmert.data.answers import AnswerTable
@@ -26,6 +25,7 @@ from xlxmert.data.world.scene import WORLD, Cut, Scene
 from xlxmert.data.world.statements import make_pair_set
 from xlxmert.recipes.evaluate import evaluate_world
 from xlxmert.recipes.finetune import NLVR2, finetune, finetune_loop
+from xlxmert.recipes.prepare import encoded
 from xlxmert.recipes.world import half_precision
 from xlxmert.studio import Studio
 from xlxmert.vision.vocabulary import VisualVocabulary
@@ -83,13 +83,9 @@ def statement_store(
         scenes |= pair_set.pictures()
         records += pair_set.records()
     places = {name: place for place, name in enumerate(scenes)}
-    visual: dict[str, list[torch.Tensor]] = {"codes": [], "features": []}
+    drawn = (np.array(render_scene(scene)) for scene in scenes.values())
     with half_precision():
-        for rows, codes in vocabulary.extract(np.array(render_scene(scene)) for scene in scenes.values()):
-            visual["codes"].append(codes.cpu())
-            if features:
-                visual["features"].append(rows.half().cpu())
-    arrays = {name: torch.cat(parts).numpy() for name, parts in visual.items() if parts}
+        arrays = encoded(vocabulary, drawn, features)
     sentences = [
         Sentence(r.sentence, places[r.left_id], "statement", second=places[r.right_id], truth=r.label) for r in records
     ]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
@@ -26,7 +25,7 @@ from xlxmert.data.world.statements import PairSet, make_pair_set
 from xlxmert.models.generator import Generator
 from xlxmert.models.generator.presets import WORLD as WORLD_GENERATOR
 from xlxmert.recipes import train_store, world
-from xlxmert.recipes.prepare import labelled
+from xlxmert.recipes.prepare import encoded, labelled
 from xlxmert.recipes.small_world import SMALL, SMALL_CUT
 from xlxmert.recipes.train_store import WARM_START, Prepared, render_loop
 from xlxmert.recipes.world_nlvr2 import statement_store
@@ -129,7 +128,7 @@ def scene_of(index: int, split: str = "train") -> Scene:
 def _write_pictures(data: Data) -> None:
     """The stores about single pictures: the two for fine-tuning first, the one that tells the end last."""
     count = data.sizes.pictures
-    visual = _visual(data, map(picture, range(count)))
+    visual = encoded(data.vocabulary, map(picture, range(count)), keep_features=True)
     things = [instances_of(scene_of(index), "train", index) for index in range(count)]
     labels, facts = labelled(things, data.vocabulary.spec.grid)
     visual |= labels
@@ -166,15 +165,6 @@ def pair_set(split: str, index: int) -> PairSet:
 
 def _statements(data: Data) -> list[str]:
     return [s.text for index in range(data.sizes.pair_sets) for s in pair_set("train", index).statements]
-
-
-def _visual(data: Data, pictures: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    """Codes and features of pictures."""
-    codes, features = [], []
-    for rows, numbers in data.vocabulary.extract(pictures):
-        features.append(rows.half())
-        codes.append(numbers)
-    return {"codes": torch.cat(codes).numpy(), "features": torch.cat(features).numpy()}
 
 
 def _write(

@@ -28,7 +28,7 @@ from xlxmert.recipes.tables.data import SIZES, Data, Sizes, make_data
 from xlxmert.recipes.tables.plots import plot
 from xlxmert.recipes.tables.reading import Exams, tune
 from xlxmert.recipes.tables.rows import Column, Row, Scores, file_name, measured, table
-from xlxmert.recipes.tables.x_lxmert import EVERY_KIND, LXMERT, pretrain_run, regressing, without_codes
+from xlxmert.recipes.tables.x_lxmert import EVERY_KIND, LXMERT, pretrain_run, without_codes
 from xlxmert.tasks.pretrain import PretrainConfig
 
 TASKS = ("vqa", "gqa", "nlvr2")
@@ -64,7 +64,6 @@ OBJECTIVES = PretrainConfig(
     visual_mask="bernoulli",
     code_kinds=EVERY_KIND,
     match_kinds=("caption",),
-    optim=regressing(PretrainConfig()).optim,
 )
 """LXMERT's: everything at once."""
 
