@@ -10,15 +10,14 @@ Everything is read and checked before the first picture is looked at, and a subm
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.core.files import read_json
 from xlxmert.data.coco import read_captions
-from xlxmert.data.gqa import read_gqa
+from xlxmert.data.gqa import read_choices, read_gqa
 from xlxmert.data.nlvr2 import read_nlvr2
 from xlxmert.data.records import QuestionRecord
 from xlxmert.data.submission import write_gqa_submission, write_nlvr2_submission, write_vqa_submission
@@ -212,9 +211,7 @@ def _readable(studio: Studio, texts: Sequence[str]) -> tuple[list[str], int]:
 
 def _choices(path: Path, records: Iterable[QuestionRecord]) -> Choices:
     """GQA's choices file, with choices for every balanced question."""
-    content: Any = read_json(path)
-    if not isinstance(content, dict) or not all(isinstance(each, dict) for each in content.values()):
-        raise XlxmertError(f"expected valid and plausible answers by question in {path}, found something else")
+    content = read_choices(path)
     missing = [r.question_id for r in records if r.is_balanced and r.question_id not in content]
     if missing:
         raise XlxmertError(
