@@ -217,14 +217,14 @@ def encoded(
     vocabulary: VisualVocabulary, pictures: Iterable[UInt8[np.ndarray, "S S 3"]], keep_features: bool
 ) -> dict[str, np.ndarray]:
     """The store's arrays ``codes`` (P, N) and, if wanted, ``features`` (P, N, F) of pictures of one size."""
-    codes: list[torch.Tensor] = []
-    features: list[torch.Tensor] = []
+    codes: list[np.ndarray] = []
+    features: list[np.ndarray] = []
     for rows, batch in vocabulary.extract(pictures, BATCH):
-        codes.append(batch.cpu())
+        codes.append(batch.cpu().numpy())
         if keep_features:
-            features.append(rows.half().cpu())
-    visual = {"codes": torch.cat(codes).numpy()}
-    return visual | ({"features": torch.cat(features).numpy()} if keep_features else {})
+            features.append(rows.half().cpu().numpy())
+    visual = {"codes": np.concatenate(codes)}
+    return visual | ({"features": np.concatenate(features)} if keep_features else {})
 
 
 def _given_tokenizer(name: str) -> Tokenizer | None:
