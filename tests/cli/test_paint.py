@@ -12,7 +12,7 @@ from xlxmert.cli.paint import make_sampler
 from xlxmert.core.errors import UsageError
 from xlxmert.core.files import read_tensors, write_tensors
 from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster
-from xlxmert.studio.painter import SAMPLER
+from xlxmert.studio.options import SAMPLER
 from xlxmert.testing.tiny import tiny_vocabulary
 
 

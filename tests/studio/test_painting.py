@@ -7,9 +7,10 @@ import torch
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.models.lxmert import Lxmert
-from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, Sampler, guided
+from xlxmert.sampling import EasyFirst, Guidance, MaskGIT, MaskPredict, RandomOrder, Raster, Sampler
 from xlxmert.studio import Studio
-from xlxmert.studio.networks import PaintingNetwork, blank_picture
+from xlxmert.studio.networks import GuidedPaintingNetwork, PaintingNetwork, blank_picture
+from xlxmert.studio.options import PaintOptions
 from xlxmert.studio.painter import CHUNK
 from xlxmert.testing.tiny import tiny_bundle
 
@@ -61,9 +62,17 @@ def test_guidance_strengthens_what_the_words_change(studio: Studio) -> None:
     with torch.inference_mode():
         blank = blank_picture(model, "cpu")
         told, untold = (PaintingNetwork(model, ids, blank) for ids in (words, silence))
-        found = guided(told, untold, 2.0)(codes, hidden)
-        torch.testing.assert_close(found, 3 * told(codes, hidden) - 2 * untold(codes, hidden))
-    assert guided(told, untold, 0.0) is told
+        unknown, head = torch.ones_like(hidden), model.folded_code_head()
+        rows = [told(codes, hidden), untold(codes, hidden)]
+        for guidance, strength in (
+            (Guidance(2.0), 2.0),
+            (Guidance(2.0, ramp=True), 2.0 * float((~hidden).float().mean())),
+            (Guidance(2.0, start=0.9), 0.0),
+            (Guidance(2.0, end=0.5), 0.0),
+        ):
+            network = GuidedPaintingNetwork(model, words, silence, guidance, unknown, blank, head)
+            expected = rows[0] + strength * (rows[0] - rows[1])
+            torch.testing.assert_close(network(codes, hidden), expected, rtol=1e-4, atol=1e-4)
     with pytest.raises(UsageError, match="guidance of at least 0, found -1"):
         studio.paint("a dog", guidance=-1.0)
 
@@ -115,7 +124,7 @@ def test_many_prompts_are_painted_in_chunks_and_come_in_order(studio: Studio) ->
 
 
 def test_the_last_frame_is_the_picture(studio: Studio) -> None:
-    frames = list(studio.paint_steps("a dog", 7, MaskGIT(steps=5)))
+    frames = list(studio.paint_steps("a dog", 7, PaintOptions(MaskGIT(steps=5))))
     (painting,) = studio.paint("a dog", 7, sampler=MaskGIT(steps=5))
     assert len(frames) == 5 and not frames[-1].step.hidden.any()
     assert np.array_equal(frames[-1].picture, painting.picture)

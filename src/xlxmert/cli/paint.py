@@ -11,10 +11,10 @@ import tyro
 
 from xlxmert.cli.common import Common, print_json, print_picture, print_table, progress
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.sampling import AnySampler, EasyFirst, MaskPredict, RandomOrder, Raster
+from xlxmert.sampling import AnySampler, EasyFirst, Guidance, MaskPredict, RandomOrder, Raster
 from xlxmert.studio import Painting, Studio
 from xlxmert.studio.files import check_free, file_names, save_gif, save_painting, save_picture
-from xlxmert.studio.painter import SAMPLER
+from xlxmert.studio.options import SAMPLER, PaintOptions
 
 SamplerName = Literal["mask-predict", "maskgit", "raster", "random", "easy-first"]
 SUFFIX = ".png"
@@ -47,6 +47,16 @@ class Options(Common):
     """Noise in which cells maskgit settles first."""
     guidance: float | None = None
     """How much stronger than learned the words speak: 0 not at all, 1 much; by default what suits the checkpoint."""
+    guidance_ramp: bool = False
+    """Let the guidance grow while the picture fills, from nothing to --guidance."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """Guide only while the share of settled cells lies between these two."""
+    negative: str = ""
+    """What the pictures should not show; needs guidance."""
+    best_of: int = 1
+    """Paint this many drafts of each picture and keep the one that fits its prompt best, by the model's own judgement."""
+    likelihood: float = 0.0
+    """Weight of the prompt's likelihood beside the matching head when drafts are judged."""
     steps_gif: bool = False
     """Also write a GIF of every step."""
     sheet: bool = False
@@ -61,19 +71,18 @@ def run(options: Options) -> int:
     """Paint and save; one line per picture."""
     prompts = _prompts(options)
     wanted = [(prompt, options.seed + extra) for prompt in prompts for extra in range(options.count)]
-    sampler = make_sampler(options.sampler, options.steps, options.temperature, options.choice_temperature)
+    how = _how(options)
     paths = _paths(options, wanted)
     studio = options.studio()
     paintings = studio.paint_each(
         [prompt for prompt, _ in wanted],
         seeds=[seed for _, seed in wanted],
-        sampler=sampler,
-        guidance=options.guidance,
+        options=how,
     )
     rows, done = [], []
     for painting, path in zip(progress(paintings, len(wanted), "painting"), paths, strict=True):
         save_painting(path, painting, options.overwrite)
-        gif = _gif(studio, painting, path, sampler, options) if options.steps_gif else None
+        gif = _gif(studio, painting, path, how, options.overwrite) if options.steps_gif else None
         rows.append(_row(painting, path, gif))
         if options.sheet:
             done.append(painting)
@@ -155,12 +164,25 @@ def _paths(options: Options, wanted: Sequence[tuple[str, int]]) -> list[Path]:
     return paths
 
 
-def _gif(studio: Studio, painting: Painting, path: Path, sampler: AnySampler, options: Options) -> Path:
+def _how(options: Options) -> PaintOptions:
+    """The choices of painting, checked before anything is opened."""
+    sampler = make_sampler(options.sampler, options.steps, options.temperature, options.choice_temperature)
+    shaped = options.guidance_ramp or options.guidance_interval != (0.0, 1.0)
+    if shaped and options.guidance is None:
+        raise UsageError("expected --guidance beside --guidance-ramp and --guidance-interval, found none: try 1")
+    strength = options.guidance or 0.0
+    guidance = (
+        None if options.guidance is None else Guidance(strength, options.guidance_ramp, *options.guidance_interval)
+    )
+    return PaintOptions(sampler, guidance, options.negative, options.best_of, options.likelihood)
+
+
+def _gif(studio: Studio, painting: Painting, path: Path, how: PaintOptions, overwrite: bool) -> Path:
     """The steps of a painting as a GIF beside it."""
     target = path.with_suffix(".gif")
-    check_free(target, options.overwrite)
-    frames = studio.paint_steps(painting.prompt, painting.seed, sampler, options.guidance)
-    save_gif(target, [frame.picture for frame in frames], options.overwrite)
+    check_free(target, overwrite)
+    frames = studio.paint_steps(painting.prompt, painting.seed, dataclasses.replace(how, best_of=1))
+    save_gif(target, [frame.picture for frame in frames], overwrite)
     return target
 
 
@@ -179,6 +201,7 @@ def _sheet(paintings: Sequence[Painting], options: Options, folder: Path) -> str
 
 def _row(painting: Painting, path: Path, gif: Path | None) -> dict[str, object]:
     row = {"prompt": painting.prompt, "seed": painting.seed, "file": str(path), "notes": list(painting.notes)}
+    row |= {} if painting.score is None else {"score": painting.score}
     return row if gif is None else {**row, "gif": str(gif)}
 
 

@@ -110,7 +110,11 @@ class FoldedHead:
 
     def __call__(self, x: Float[Tensor, "*any D"]) -> Float[Tensor, "*any K"]:
         """Code logits."""
-        return linear(self.transform(x), self.weight, self.bias)
+        return self.scores(self.transform(x))
+
+    def scores(self, inner: Float[Tensor, "*any D"]) -> Float[Tensor, "*any K"]:
+        """Code logits from inner states: a linear map, so that a mix of states gives the mix of their logits."""
+        return linear(inner, self.weight, self.bias)
 
 
 class ObjectHead(nn.Module):

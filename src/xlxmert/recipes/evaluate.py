@@ -10,7 +10,7 @@ from xlxmert.core.errors import UsageError
 from xlxmert.data.world.scene import WORLD, Cut
 from xlxmert.sampling import Sampler
 from xlxmert.studio import Studio
-from xlxmert.studio.painter import SAMPLER
+from xlxmert.studio.options import SAMPLER
 from xlxmert.tasks.world_scores import Predictors, examples, score_world
 
 MAIN = ("paint", "caption", "vqa", "match")

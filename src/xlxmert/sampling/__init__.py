@@ -1,6 +1,6 @@
 """Floor 2: samplers, which know only ``tokens → logits`` and paint pictures, edit regions and write sentences alike."""
 
-from xlxmert.sampling.guidance import guided
+from xlxmert.sampling.guidance import Guidance, mix
 from xlxmert.sampling.mask_predict import MaskPredict
 from xlxmert.sampling.maskgit import MaskGIT
 from xlxmert.sampling.one_by_one import EasyFirst, RandomOrder, Raster
@@ -10,6 +10,7 @@ from xlxmert.sampling.steps import Network, Sampler, Step
 __all__ = [
     "AnySampler",
     "EasyFirst",
+    "Guidance",
     "MaskGIT",
     "MaskPredict",
     "Network",
@@ -17,7 +18,7 @@ __all__ = [
     "Raster",
     "Sampler",
     "Step",
-    "guided",
     "last",
+    "mix",
     "paint",
 ]

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.models.base import Transformer
+from xlxmert.nn.heads import FoldedHead
+from xlxmert.sampling import Guidance, mix
 
 
 class PaintingNetwork:
@@ -36,11 +39,57 @@ class PaintingNetwork:
 
     def __call__(self, codes: Int[Tensor, "B N"], hidden: Bool[Tensor, "B N"]) -> Float[Tensor, "B N K"]:
         """Logits for every cell."""
-        if bool(hidden.all()):
-            vision = self.blank.expand(len(codes), -1, -1)  # (B, N, D)
-        else:
-            vision = self.model.encode_picture(codes, hidden=hidden)  # (B, N, D)
+        vision = self._picture(codes, hidden)  # (B, N, D)
         return self.head(self.model.cross_picture(self.language, vision, self.mask))  # (B, N, K)
+
+    def _picture(self, codes: Int[Tensor, "B N"], hidden: Bool[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
+        """The relation encoder's view of the pictures."""
+        if bool(hidden.all()):
+            return self.blank.expand(len(codes), -1, -1)  # (B, N, D)
+        return self.model.encode_picture(codes, hidden=hidden)  # (B, N, D)
+
+
+class GuidedPaintingNetwork(PaintingNetwork):
+    """As `PaintingNetwork`, with guidance: both branches in one pass.
+
+    What is the same for both is computed once: the relation encoder reads the picture before any word, and the head's
+    last map is linear, so it reads the mix of the two states. Where no picture is guided, the second branch is left out.
+
+    Args:
+        model: the transformer.
+        words: (B, T) the prompt of every picture.
+        against: (B, U) what the pictures are guided away from: no words, or what they should not show.
+        guidance: how strongly.
+        unknown: (B, N) the cells that are filled, by which the guidance knows how far the painting has come.
+        blank: the encoding of a wholly hidden grid, from `blank_picture`.
+        head: what gives the logits.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        words: Int[Tensor, "B T"],
+        against: Int[Tensor, "B U"],
+        guidance: Guidance,
+        unknown: Bool[Tensor, "B N"],
+        blank: Float[Tensor, "1 N D"],
+        head: FoldedHead,
+    ) -> None:
+        """Encode the prompts and what they are guided away from; see the class."""
+        longest = max(words.shape[1], against.shape[1])
+        both = torch.cat([F.pad(side, (0, longest - side.shape[1])) for side in (words, against)])  # (2B, T)
+        super().__init__(model, both, blank, head)
+        self.guidance, self.unknown, self.folded = guidance, unknown, head
+
+    def __call__(self, codes: Int[Tensor, "B N"], hidden: Bool[Tensor, "B N"]) -> Float[Tensor, "B N K"]:
+        """Logits for every cell."""
+        strength, vision = self.guidance.at(hidden, self.unknown), self._picture(codes, hidden)  # (B), (B, N, D)
+        if not bool(strength.any()):
+            some = slice(len(codes))
+            return self.folded(self.model.cross_picture(self.language[some], vision, self.mask[some]))  # (B, N, K)
+        states = self.model.cross_picture(self.language, torch.cat([vision, vision]), self.mask)  # (2B, N, D)
+        told, untold = self.folded.transform(states).chunk(2)
+        return self.folded.scores(mix(told, untold, strength))  # (B, N, K)
 
 
 def blank_picture(model: Transformer, device: torch.device | str) -> Float[Tensor, "1 N D"]:

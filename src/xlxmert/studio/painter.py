@@ -6,18 +6,19 @@ import numpy as np
 import torch
 
 from xlxmert.convert.folder import Bundle
-from xlxmert.core.axes import Int, Tensor, UInt8
+from xlxmert.core.axes import Bool, Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.images import to_bytes
+from xlxmert.core.seeds import seed_of
 from xlxmert.models.generator import Generator, grid_map
 from xlxmert.nn.heads import FoldedHead
-from xlxmert.sampling import MaskGIT, Network, Sampler, Step, guided, last, paint
-from xlxmert.studio.networks import PaintingNetwork, blank_picture
+from xlxmert.sampling import Guidance, Network, Step, last, paint
+from xlxmert.studio.networks import GuidedPaintingNetwork, PaintingNetwork, blank_picture
+from xlxmert.studio.options import PaintOptions
+from xlxmert.studio.rerank import agreement
 from xlxmert.studio.results import Frame, Painting
-from xlxmert.studio.sentences import read_sentences
+from xlxmert.studio.sentences import read_sentences, word_ids
 
-SAMPLER = MaskGIT(steps=32, choice_temperature=4.5, token_temperature=0.5)
-"""How pictures are painted unless the caller says otherwise."""
 CHUNK = 32
 """Pictures that are painted together."""
 RENDER_CHUNK = 8
@@ -40,33 +41,72 @@ class Painter:
         self._head: FoldedHead | None = None
 
     @torch.inference_mode()
-    def paint(
-        self, prompts: Sequence[str], seeds: Sequence[int], sampler: Sampler, guidance: float | None = None
-    ) -> Iterator[Painting]:
+    def paint(self, prompts: Sequence[str], seeds: Sequence[int], options: PaintOptions) -> Iterator[Painting]:
         """Paint one picture per prompt and seed, in order, chunk by chunk.
 
         Raises:
             UsageError: a prompt, a seed or the guidance cannot be used.
         """
         check_seeds(seeds, len(prompts))
-        words, notes = read_sentences(self.bundle.tokenizer, prompts, self.bundle.most_words)
-        for start in range(0, len(prompts), CHUNK):
-            some = slice(start, start + CHUNK)
-            codes = last(self._steps(words[some], seeds[some], sampler, guidance)).codes
-            pictures, cells = self.render(codes, seeds[some]), codes.cpu().numpy()
-            yield from map(Painting, pictures, cells, seeds[some], prompts[some], notes[some])
+        words, notes = self.read(prompts)
+        together = max(1, CHUNK // options.best_of)
+        for start in range(0, len(prompts), together):
+            some = slice(start, start + together)
+            codes, drawn, scores = self.fill(words[some], seeds[some], options)
+            pictures, cells = self.render(codes, drawn), codes.cpu().numpy()
+            yield from map(Painting, pictures, cells, drawn, prompts[some], notes[some], scores)
 
     @torch.inference_mode()
-    def frames(self, prompt: str, seed: int, sampler: Sampler, guidance: float | None = None) -> Iterator[Frame]:
-        """Paint one picture and show it after every step.
+    def frames(self, prompt: str, seed: int, options: PaintOptions) -> Iterator[Frame]:
+        """Paint one picture and show it after every step; of several drafts, the best.
 
         Raises:
             UsageError: the prompt, the seed or the guidance cannot be used.
         """
         check_seeds([seed], 1)
-        words, _ = read_sentences(self.bundle.tokenizer, [prompt], self.bundle.most_words)
-        for step in self._steps(words, [seed], sampler, guidance):
+        words, _ = self.read([prompt])
+        if options.best_of > 1:
+            _, (seed,), _ = self.fill(words, [seed], options)
+        for step in self.steps(words, [seed], options):
             yield Frame(step, self.render(step.codes, [seed])[0])
+
+    def read(self, prompts: Sequence[str]) -> tuple[Int[Tensor, "B T"], list[tuple[str, ...]]]:
+        """Prompts as token ids without needless padding, and notes on unknown words; see `read_sentences`."""
+        words, notes = read_sentences(self.bundle.tokenizer, prompts, self.bundle.most_words)
+        return words[:, : int((words > 0).sum(dim=1).max())].to(self.device), notes
+
+    @torch.inference_mode()
+    def fill(
+        self,
+        words: Int[Tensor, "B T"],
+        seeds: Sequence[int],
+        options: PaintOptions,
+        codes: Int[Tensor, "B N"] | None = None,
+        unknown: Bool[Tensor, "B N"] | None = None,
+    ) -> tuple[Int[Tensor, "B N"], list[int], list[float | None]]:
+        """The finished codes, the seed that each was drawn with, and its score where the best of several was chosen.
+
+        Args:
+            words: a prompt for each picture.
+            seeds: one for each picture; the first draft is drawn with it, further ones with seeds that it decides.
+            options: how to paint.
+            codes: known codes, by default none.
+            unknown: the cells to fill, by default all.
+
+        Raises:
+            XlxmertError: the checkpoint cannot paint.
+        """
+        if options.best_of == 1:
+            return last(self.steps(words, seeds, options, codes, unknown)).codes, list(seeds), [None] * len(seeds)
+        count = options.best_of
+        drawn = [draft_seed(seed, draft) for seed in seeds for draft in range(count)]
+        words = words.repeat_interleave(count, 0)  # (B * drafts, T)
+        starts = [None if part is None else part.repeat_interleave(count, 0) for part in (codes, unknown)]
+        drafts = last(self.steps(words, drawn, options, *starts)).codes  # (B * drafts, N)
+        scores = agreement(self.bundle.model, words, drafts, word_ids(self.bundle.tokenizer), options.likelihood)
+        best = scores.view(-1, count).argmax(dim=1) + count * torch.arange(len(seeds), device=scores.device)
+        kept = best.tolist()
+        return drafts[best], [drawn[row] for row in kept], scores[best].tolist()
 
     @torch.inference_mode()
     def render(self, codes: Int[Tensor, "B N"], seeds: Sequence[int]) -> list[UInt8[np.ndarray, "S S 3"]]:
@@ -83,24 +123,44 @@ class Painter:
             pictures.extend(to_bytes(generator(features, chosen, codes=some)).cpu().numpy())
         return pictures
 
-    def _steps(
-        self, words: Int[Tensor, "B T"], seeds: Sequence[int], sampler: Sampler, guidance: float | None
+    def steps(
+        self,
+        words: Int[Tensor, "B T"],
+        seeds: Sequence[int],
+        options: PaintOptions,
+        codes: Int[Tensor, "B N"] | None = None,
+        unknown: Bool[Tensor, "B N"] | None = None,
     ) -> Iterator[Step]:
-        """The sampler's stream for a chunk of prompts; without a word on it, the guidance is the checkpoint's own."""
+        """The sampler's stream for a chunk of prompts; see `fill`."""
         self._check_codes()
         self._generator()  # before any work
-        strength = float(self.bundle.facts.get("guidance", 0.0)) if guidance is None else guidance
+        cells = self.bundle.model.config.cells
+        codes = torch.zeros(len(words), cells, dtype=torch.long, device=self.device) if codes is None else codes
+        unknown = torch.ones_like(codes, dtype=torch.bool) if unknown is None else unknown
+        return paint(self._network(words, unknown, options), codes, unknown, options.sampler, seeds)
+
+    def _network(self, words: Int[Tensor, "B T"], unknown: Bool[Tensor, "B N"], options: PaintOptions) -> Network:
+        """From codes to logits; without a word on it, the guidance is the checkpoint's own."""
         model = self.bundle.model
-        if self._blank is None:
+        if self._blank is None or self._head is None:
             self._blank, self._head = blank_picture(model, self.device), model.folded_code_head()
-        longest = int((words > 0).sum(dim=1).max())
-        network: Network = PaintingNetwork(model, words[:, :longest].to(self.device), self._blank, self._head)
-        if strength:
-            tokenizer = self.bundle.tokenizer
-            silence = torch.tensor([[tokenizer.start, tokenizer.end]] * len(words), device=self.device)
-            network = guided(network, PaintingNetwork(model, silence, self._blank, self._head), strength)
-        codes = torch.zeros(len(words), model.config.cells, dtype=torch.long, device=self.device)
-        return paint(network, codes, torch.ones_like(codes, dtype=torch.bool), sampler, seeds)
+        own = Guidance(float(self.bundle.facts.get("guidance", 0.0)))
+        guidance = own if options.guidance is None else options.guidance
+        if not guidance.strength:
+            if options.negative:
+                raise UsageError(
+                    "expected guidance beside a negative prompt, found none (the checkpoint brings none): "
+                    "try a guidance of 1"
+                )
+            return PaintingNetwork(model, words, self._blank, self._head)
+        against = self._against(options.negative).expand(len(words), -1)
+        return GuidedPaintingNetwork(model, words, against, guidance, unknown, self._blank, self._head)
+
+    def _against(self, negative: str) -> Int[Tensor, "1 U"]:
+        """What to guide away from: the negative prompt, or silence."""
+        if negative:
+            return self.read([negative])[0]
+        return torch.tensor([[self.bundle.tokenizer.start, self.bundle.tokenizer.end]], device=self.device)
 
     def _check_codes(self) -> None:
         if not self.bundle.model.config.codes:
@@ -116,6 +176,11 @@ class Painter:
                 "name another with --checkpoint"
             )
         return self.bundle.generator
+
+
+def draft_seed(seed: int, draft: int) -> int:
+    """The seed of a draft: the first is drawn with the picture's own, so that one draft is plain painting."""
+    return seed_of(seed, "draft", draft) % 2**31 if draft else seed
 
 
 def check_seeds(seeds: Sequence[int], count: int) -> None:

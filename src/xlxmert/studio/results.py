@@ -23,6 +23,8 @@ class Painting:
     """The words; empty when it was rebuilt from a picture."""
     notes: tuple[str, ...] = ()
     """What the user should know about the prompt, such as words that the model never saw."""
+    score: float | None = None
+    """How well it fits its prompt, in log-odds, where it was chosen as the best of several drafts."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xlxmert.core.axes import Int, Tensor
 from xlxmert.core.errors import UsageError
 from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.sampling.words import WordIds
 
 SHOWN = 40
 """Letters of a sentence that a message repeats."""
@@ -14,6 +15,13 @@ TOLD = 5
 UNKNOWN = "[UNK]"
 UNUSED = "[unused0]"
 """A place that BERT's own vocabulary keeps free: who reads with it learned words in pieces, and knows them so."""
+
+
+def word_ids(tokenizer: Tokenizer) -> WordIds:
+    """The tokens that frame a sentence, and those that are never written: a caption asks no question."""
+    asking = tokenizer.engine.token_to_id("?")  # the model learned from questions too
+    never = (tokenizer.unknown,) if asking is None else (tokenizer.unknown, asking)
+    return WordIds(tokenizer.start, tokenizer.end, tokenizer.mask, tokenizer.pad, never)
 
 
 def read_sentences(

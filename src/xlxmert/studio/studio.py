@@ -11,9 +11,10 @@ from xlxmert.convert.folder import Bundle
 from xlxmert.core.axes import Float, Tensor, UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.core.images import load_picture, square
-from xlxmert.sampling import Sampler
+from xlxmert.sampling import Guidance, Sampler
 from xlxmert.studio.attention import AttentionMaps, attention_maps
-from xlxmert.studio.painter import SAMPLER, Painter
+from xlxmert.studio.options import PaintOptions
+from xlxmert.studio.painter import Painter
 from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
 from xlxmert.studio.teller import Seen, Teller
@@ -67,8 +68,12 @@ class Studio:
         prompts: str | Sequence[str],
         seed: int = 0,
         seeds: Sequence[int] | None = None,
-        sampler: Sampler = SAMPLER,
-        guidance: float | None = None,
+        sampler: Sampler | None = None,
+        guidance: float | Guidance | None = None,
+        negative: str | None = None,
+        best_of: int | None = None,
+        likelihood: float | None = None,
+        options: PaintOptions = PaintOptions(),
     ) -> list[Painting]:
         """Paint one picture per prompt.
 
@@ -78,34 +83,39 @@ class Studio:
             seeds: one per prompt instead.
             sampler: how codes are chosen; see ``xlxmert.sampling``.
             guidance: how much stronger than learned the words speak, 0 or more; by default what suits the checkpoint.
+            negative: what the pictures should not show; needs guidance.
+            best_of: drafts of each picture, of which the one that fits its prompt best is kept.
+            likelihood: weight of the prompt's likelihood beside the matching head when drafts are judged.
+            options: whatever is not given above.
 
         Raises:
-            UsageError: a prompt is empty, too long or without any known word, or seed or guidance are out of range.
+            UsageError: a prompt is empty, too long or without any known word, or a choice is out of range.
         """
-        return list(self.paint_each(prompts, seed, seeds, sampler, guidance))
+        return list(
+            self.paint_each(
+                prompts, seed, seeds, options.with_changes(sampler, guidance, negative, best_of, likelihood)
+            )
+        )
 
     def paint_each(
         self,
         prompts: str | Sequence[str],
         seed: int = 0,
         seeds: Sequence[int] | None = None,
-        sampler: Sampler = SAMPLER,
-        guidance: float | None = None,
+        options: PaintOptions = PaintOptions(),
     ) -> Iterator[Painting]:
         """As `paint`, but picture by picture as they are finished, for long lists."""
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         chosen = [seed] * len(prompts) if seeds is None else list(seeds)
-        return self._painter.paint(prompts, chosen, sampler, guidance)
+        return self._painter.paint(prompts, chosen, options)
 
-    def paint_steps(
-        self, prompt: str, seed: int = 0, sampler: Sampler = SAMPLER, guidance: float | None = None
-    ) -> Iterator[Frame]:
+    def paint_steps(self, prompt: str, seed: int = 0, options: PaintOptions = PaintOptions()) -> Iterator[Frame]:
         """Paint a picture and show it after every step; the last frame is the picture that `paint` gives.
 
         Raises:
             UsageError: the prompt, the seed or the guidance cannot be used.
         """
-        return self._painter.frames(prompt, seed, sampler, guidance)
+        return self._painter.frames(prompt, seed, options)
 
     def caption(
         self,

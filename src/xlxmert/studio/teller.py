@@ -9,10 +9,10 @@ from xlxmert.core.axes import Float, Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.answers import AnswerTable
 from xlxmert.sampling import Raster, Sampler, last
-from xlxmert.sampling.words import WordIds, blank, draft_likelihood, pseudo_log_likelihood, write
+from xlxmert.sampling.words import blank, draft_likelihood, pseudo_log_likelihood, write
 from xlxmert.studio.networks import WritingNetwork
 from xlxmert.studio.results import Answer, Caption
-from xlxmert.studio.sentences import read_sentences
+from xlxmert.studio.sentences import read_sentences, word_ids
 
 SAMPLER = Raster()
 """How captions are written unless the caller says otherwise: from left to right, the likeliest word."""
@@ -39,10 +39,7 @@ class Teller:
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
         """Keep the parts; nothing is computed yet."""
         self.bundle, self.device = bundle, device
-        tokenizer = bundle.tokenizer
-        asking = tokenizer.engine.token_to_id("?")  # the model learned from questions too; a caption asks none
-        never = (tokenizer.unknown,) if asking is None else (tokenizer.unknown, asking)
-        self._ids = WordIds(tokenizer.start, tokenizer.end, tokenizer.mask, tokenizer.pad, never)
+        self._ids = word_ids(bundle.tokenizer)
 
     @torch.inference_mode()
     def codes(self, pictures: UInt8[Tensor, "B S S 3"]) -> Int[Tensor, "B N"]:
