@@ -54,7 +54,7 @@ class Options(Common):
     negative: str = ""
     """What the pictures should not show; needs guidance."""
     best_of: int = 1
-    """Paint this many drafts of each picture and keep the one that fits its prompt best, by the model's own judgement."""
+    """Paint this many drafts of each picture and keep the one that fits its prompt best, as the model judges."""
     likelihood: float = 0.0
     """Weight of the prompt's likelihood beside the matching head when drafts are judged."""
     steps_gif: bool = False

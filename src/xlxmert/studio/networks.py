@@ -52,8 +52,8 @@ class PaintingNetwork:
 class GuidedPaintingNetwork(PaintingNetwork):
     """As `PaintingNetwork`, with guidance: both branches in one pass.
 
-    What is the same for both is computed once: the relation encoder reads the picture before any word, and the head's
-    last map is linear, so it reads the mix of the two states. Where no picture is guided, the second branch is left out.
+    What is the same for both is computed once: the relation encoder reads the picture before any word, and the last map
+    of the head is linear, so it reads the mix of the two states. Where no picture is guided, there is one branch only.
 
     Args:
         model: the transformer.

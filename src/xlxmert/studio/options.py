@@ -6,7 +6,7 @@ from xlxmert.core.errors import UsageError
 from xlxmert.sampling import Guidance, MaskGIT, Sampler
 
 SAMPLER = MaskGIT(steps=32, choice_temperature=4.5, token_temperature=0.5)
-"""How pictures are painted unless the caller says otherwise."""
+"""How the codes of a picture are chosen unless the caller says otherwise."""
 LARGEST_BEST_OF = 64
 
 
@@ -27,7 +27,7 @@ class PaintOptions:
     best_of: int = 1
     """Drafts of each picture; the one that fits its prompt best by the model's own matching head is kept."""
     likelihood: float = 0.0
-    """Weight of the prompt's mean log-likelihood per word beside the matching head's log-odds when drafts are judged."""
+    """Weight of the prompt's mean log-likelihood per word beside the matching head's log-odds, to judge drafts by."""
 
     def __post_init__(self) -> None:
         """Refuse choices out of range."""
@@ -57,3 +57,7 @@ class PaintOptions:
             "likelihood": likelihood,
         }
         return replace(self, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+
+
+STANDARD = PaintOptions()
+"""How pictures are painted unless the caller says otherwise."""

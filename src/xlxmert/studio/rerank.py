@@ -1,7 +1,5 @@
 """Which draft fits its words best, by the model's own heads; codes are judged as they are, before any pixel."""
 
-import torch
-
 from xlxmert.core.axes import Float, Int, Tensor
 from xlxmert.models.base import Transformer
 from xlxmert.sampling.words import WordIds, pseudo_log_likelihood

@@ -13,7 +13,7 @@ from xlxmert.core.errors import UsageError
 from xlxmert.core.images import load_picture, square
 from xlxmert.sampling import Guidance, Sampler
 from xlxmert.studio.attention import AttentionMaps, attention_maps
-from xlxmert.studio.options import PaintOptions
+from xlxmert.studio.options import STANDARD, PaintOptions
 from xlxmert.studio.painter import Painter
 from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
@@ -73,7 +73,7 @@ class Studio:
         negative: str | None = None,
         best_of: int | None = None,
         likelihood: float | None = None,
-        options: PaintOptions = PaintOptions(),
+        options: PaintOptions = STANDARD,
     ) -> list[Painting]:
         """Paint one picture per prompt.
 
@@ -102,14 +102,14 @@ class Studio:
         prompts: str | Sequence[str],
         seed: int = 0,
         seeds: Sequence[int] | None = None,
-        options: PaintOptions = PaintOptions(),
+        options: PaintOptions = STANDARD,
     ) -> Iterator[Painting]:
         """As `paint`, but picture by picture as they are finished, for long lists."""
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         chosen = [seed] * len(prompts) if seeds is None else list(seeds)
         return self._painter.paint(prompts, chosen, options)
 
-    def paint_steps(self, prompt: str, seed: int = 0, options: PaintOptions = PaintOptions()) -> Iterator[Frame]:
+    def paint_steps(self, prompt: str, seed: int = 0, options: PaintOptions = STANDARD) -> Iterator[Frame]:
         """Paint a picture and show it after every step; the last frame is the picture that `paint` gives.
 
         Raises:
