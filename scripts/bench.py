@@ -10,6 +10,7 @@ codes    a pre-training step with X-LXMERT's code objective (forward, loss, back
          beside the same step with the scores of all cells. "head" is the head with its loss alone; "plain" sets the
          step beside the one of all cells in PyTorch's own products, the way of the reference code; "world" is the model
          that comes with the package (192 wide, 8,192 codes), whose head weighs more
+render   8 pictures from X-LXMERT's image generator with noise, beside Fig. 8 of its paper computed as it is drawn
 paint    Mask-Predict with 4 steps, from prompts to codes, the generator left out: what stays the same computed once
          (prompts; the wholly hidden grid and the multiplied-out head before the first picture), beside a whole forward
          pass for every step
@@ -34,6 +35,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import transformers
+from plain_generator import PlainGenerator
 from torch import Tensor, nn
 from transformers import LxmertForPreTraining
 
@@ -41,16 +43,20 @@ from xlxmert.convert.xlxmert_layout import from_reference
 from xlxmert.core.seeds import torch_generator
 from xlxmert.data.masking import uniform_mask
 from xlxmert.models.base import Transformer
+from xlxmert.models.generator import Generator, seeded_noise
+from xlxmert.models.generator.presets import PAPER as PAPER_GENERATOR
 from xlxmert.models.lxmert import LXMERT, PAPER, WORLD, Lxmert, LxmertConfig
 from xlxmert.nn.heads import FoldedHead
 from xlxmert.sampling import MaskPredict, last, paint
 from xlxmert.studio.networks import PaintingNetwork, blank_picture
 
-NAMES = ("forward", "train", "codes", "paint")
+NAMES = ("forward", "train", "codes", "render", "paint")
 OURS = dataclasses.replace(WORLD, vocabulary=671, codes=8192, feature_width=160, answers=146)
 """The shape of the bundled checkpoint's transformer."""
 WORDS = 20
 """Tokens of every sentence, [CLS] and [SEP] included (X-LXMERT, section C.1)."""
+PICTURES = 8
+"""Pictures that the generator is timed on."""
 LEAST = 3
 """Rounds that a comparison gets however long it takes."""
 
@@ -232,6 +238,31 @@ def code_duels(name: str, model: Lxmert, batch: int, plain: bool) -> Iterator[Du
         yield Duel(f"{name}, plain", size, plainly, step[1], difference, (model,))
 
 
+def renderings(setting: Setting) -> Iterator[Duel]:
+    """The generator as a checkpoint ships it, beside the same weights in the operations of the paper's figure."""
+    torch.manual_seed(0)
+    trained = Generator(PAPER_GENERATOR).eval()
+    with torch.no_grad():
+        for name, strength in trained.named_parameters():
+            if "noise" in name:
+                strength.fill_(0.1)
+    features = torch.randn(
+        PICTURES, PAPER_GENERATOR.feature_width, 8, 8, generator=torch_generator("bench", "features")
+    )
+    figure, ours = PlainGenerator(trained), trained.folded()
+
+    @torch.inference_mode()
+    def base() -> Tensor:
+        draw = seeded_noise(range(PICTURES))
+        return figure(features, lambda x: draw(len(x), x.shape[-1]))
+
+    @torch.inference_mode()
+    def own() -> Tensor:
+        return ours(features, range(PICTURES))
+
+    yield Duel("render", f"batch {PICTURES}, 256 pixels", base, own, lambda: (base() - own()).abs().max().item())
+
+
 def paintings(setting: Setting) -> Iterator[Duel]:
     """The studio's network, beside one that computes everything at every step."""
     model = x_lxmert()
@@ -306,7 +337,9 @@ def main() -> None:
     setting = Setting(only, tuple(given.batch), tuple(given.regions), given.rounds, given.seconds, given.bf16)
     print("  ".join(f"{name} {value}" for name, value in machine().items()))
     print(f"{'':<44}{'base s':>9}{'ours s':>9}{'ratio':>8}{'of min':>8}{'rounds':>8}   difference")
-    makers = [(backbones, {"forward", "train"}), (code_steps, {"codes"}), (paintings, {"paint"})]
+    makers = [
+        (backbones, {"forward", "train"}), (code_steps, {"codes"}), (renderings, {"render"}), (paintings, {"paint"}),
+    ]  # fmt: skip
     rows = []
     for make, names in makers:
         if names & set(only):
