@@ -9,6 +9,7 @@ import torch
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.seeds import numpy_generator, torch_generator
+from xlxmert.models.families import build
 from xlxmert.models.uniter import Uniter, UniterConfig
 from xlxmert.nn.attention import watched
 from xlxmert.studio import Studio
@@ -35,6 +36,21 @@ def made_up(words: int = 3, grid: int = 2, layers: int = 2, heads: int = 3) -> A
         weights = rng.dirichlet(np.ones(columns), (layers, heads, rows)).astype(np.float32)
         kinds[kind] = LayerMaps(tuple(f"layer {number + 1}" for number in range(layers)), weights)
     return AttentionMaps(PICTURE, "", tuple(f"w{place}" for place in range(words)), grid, kinds)
+
+
+def test_a_checkpoint_that_reads_features_is_shown_features(studio: Studio) -> None:
+    own = studio.bundle
+    config = dataclasses.replace(own.model.config, codes=0, code_input="centroids", code_head="centroids")
+    model = build(config).eval()
+    regressing = Studio(Bundle(model, own.tokenizer, own.vocabulary, None, own.answers, "", own.facts), "cpu")
+    maps = regressing.attend(PICTURE, SENTENCE)
+    assert own.vocabulary is not None
+    features = own.vocabulary.features(torch.from_numpy(PICTURE)[None])
+    with torch.inference_mode(), watched(model) as kept:
+        model(own.tokenizer.encode([SENTENCE], 30), features)
+    expected = by_kind(kept, len(TOKENS))
+    for kind in KINDS:
+        assert np.array_equal(maps.kinds[kind].weights, expected[kind].weights)
 
 
 def test_every_kind_has_its_layers_and_rows_that_sum_to_one(found: AttentionMaps) -> None:

@@ -34,9 +34,9 @@ FinetuneConfig = AnsweringConfig | Nlvr2Config | RetrievalConfig
 NAMES: dict[type, str] = {AnsweringConfig: "questions", Nlvr2Config: "statements", RetrievalConfig: "captions"}
 """What the examples of each task are."""
 OPTIM = OptimConfig(lr=5e-4, muon_lr=0.005, betas=(0.9, 0.98), weight_decay=0.01)
-"""Tried on statements of the built-in world only, 200 steps of 32 from the bundled checkpoint with a rate that falls to
-zero: 76 % of 320 statements of val, as with AdamW alone (75 %); a rate of Muon twice as high gave 67 %. Questions and
-retrieval take the same settings untried."""
+"""Chosen on statements of the built-in world: 200 steps of 32 from the bundled checkpoint with a rate that falls to
+zero gave 76 % of 320 statements of val, as AdamW alone (75 %); a rate of Muon twice as high gave 67 %. The whole run of
+`xlxmert.recipes.world_nlvr2` is in docs/results.md. Questions and retrieval take the same settings untried."""
 ANSWERING, NLVR2, RETRIEVAL = AnsweringConfig(optim=OPTIM), Nlvr2Config(optim=OPTIM), RetrievalConfig(optim=OPTIM)
 
 

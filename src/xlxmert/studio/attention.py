@@ -105,19 +105,28 @@ class AttentionMaps:
 
 @torch.inference_mode()
 def attention_maps(
-    bundle: Bundle, picture: UInt8[np.ndarray, "S S 3"], codes: Int[Tensor, "1 N"], sentence: str
+    bundle: Bundle,
+    picture: UInt8[np.ndarray, "S S 3"],
+    seen: Int[Tensor, "1 N"] | Float[Tensor, "1 N F"],
+    sentence: str,
 ) -> AttentionMaps:
     """Read a sentence and a picture once and keep what looked at what.
+
+    Args:
+        bundle: the checkpoint.
+        picture: the picture's pixels, kept for drawing.
+        seen: what the model reads of it, codes or features.
+        sentence: what is read beside it.
 
     Raises:
         UsageError: the sentence is empty, too long or without any known word.
         XlxmertError: none of the model's attention is known by name.
     """
     words, notes = read_sentences(bundle.tokenizer, [sentence], bundle.most_words, "sentence")
-    with watched(bundle.model) as seen:
-        bundle.model(words.to(codes.device), codes)
+    with watched(bundle.model) as kept:
+        bundle.model(words.to(seen.device), seen)
     tokens = tuple(str(bundle.tokenizer.engine.id_to_token(word)) for word in words[0].tolist())
-    return AttentionMaps(picture, sentence, tokens, bundle.model.config.grid, by_kind(seen, len(tokens)), notes[0])
+    return AttentionMaps(picture, sentence, tokens, bundle.model.config.grid, by_kind(kept, len(tokens)), notes[0])
 
 
 def by_kind(seen: Mapping[str, list[Tensor]], words: int) -> dict[str, LayerMaps]:

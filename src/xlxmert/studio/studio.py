@@ -226,7 +226,7 @@ class Studio:
             XlxmertError: the picture cannot be read, or the checkpoint cannot look at pictures.
         """
         pixels = self._pixels(picture)  # (S, S, 3)
-        return attention_maps(self.bundle, pixels.numpy(), self._teller.codes(pixels[None]), sentence)
+        return attention_maps(self.bundle, pixels.numpy(), self._teller.seen(pixels[None]), sentence)
 
     def reply(self, pictures: Iterable[Picture], questions: Sequence[str]) -> list[str]:
         """The most probable answer to one question per picture, for long lists of pairs.
