@@ -42,7 +42,7 @@ def test_a_checkpoint_that_reads_features_is_shown_features(studio: Studio) -> N
     own = studio.bundle
     config = dataclasses.replace(own.model.config, codes=0, code_input="centroids", code_head="centroids")
     model = build(config).eval()
-    regressing = Studio(Bundle(model, own.tokenizer, own.vocabulary, None, own.answers, "", own.facts), "cpu")
+    regressing = Studio(Bundle(model, own.tokenizer, own.vocabulary, own.generator, own.answers), "cpu")
     maps = regressing.attend(PICTURE, SENTENCE)
     assert own.vocabulary is not None
     features = own.vocabulary.features(torch.from_numpy(PICTURE)[None])
