@@ -4,37 +4,30 @@ import itertools
 
 import pytest
 import torch
+from all_samplers import ADAPTIVE, SAMPLERS, SCHEDULED
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_networks import ToyNetwork
+from toy_networks import ToyNetwork, canvas
 
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, last, paint
+from xlxmert.sampling import (
+    EasyFirst,
+    EntropyBound,
+    Halton,
+    MaskGIT,
+    MaskPredict,
+    Moment,
+    RandomOrder,
+    Raster,
+    ReMDM,
+    Revised,
+    last,
+    paint,
+)
 from xlxmert.sampling.one_by_one import random_places
 from xlxmert.sampling.schedules import hidden_counts, linear_decay
 
-SAMPLERS = [
-    MaskPredict(1),
-    MaskPredict(4),
-    MaskGIT(),
-    MaskGIT(steps=5, schedule="arccos", token_temperature=0.0, choice_temperature=0.0),
-    MaskGIT(steps=8, schedule="linear", top_k=3, top_p=0.8),
-    Raster(),
-    Raster(temperature=1.0),
-    RandomOrder(),
-    RandomOrder(sweeps=2.1875, temperature=0.7),
-    EasyFirst(),
-    EasyFirst(temperature=1.0, top_k=5),
-]
 ONE_BY_ONE = [Raster(), RandomOrder(), EasyFirst(), EasyFirst(temperature=1.0)]
-
-
-def canvas(pictures, cells=64, share=1.0, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    codes = torch.randint(0, 20, (pictures, cells), generator=generator)
-    unknown = torch.rand(pictures, cells, generator=generator) < share
-    unknown[:, 0] = True
-    return codes, unknown
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
@@ -44,13 +37,23 @@ def test_exactly_the_unknown_cells_are_filled(sampler, share):
     steps = list(paint(ToyNetwork(), codes, unknown, sampler, [1, 2, 3]))
     touched = torch.zeros_like(unknown)
     for index, step in enumerate(steps):
-        assert (step.index, step.total) == (index, len(steps))
+        assert step.index == index
         assert torch.equal(step.codes[~unknown], codes[~unknown])
         assert not (step.hidden & ~unknown).any()
         assert ((step.confidence >= 0) & (step.confidence <= 1 + 1e-5)).all()
         touched |= step.changed
     assert torch.equal(touched, unknown)
     assert not steps[-1].hidden.any()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+def test_the_number_of_steps_is_known_or_bounded_and_the_last_says_that_it_is_the_last(sampler):
+    steps = list(paint(ToyNetwork(), *canvas(3, share=0.6), sampler, [1, 2, 3]))
+    totals = [step.total for step in steps]
+    assert all(before >= after for before, after in itertools.pairwise(totals))
+    assert [step.index + 1 == step.total for step in steps] == [False] * (len(steps) - 1) + [True]
+    if sampler not in ADAPTIVE and not isinstance(getattr(sampler, "first", None), EntropyBound):
+        assert set(totals) == {len(steps)}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
@@ -84,7 +87,20 @@ def test_a_picture_is_the_same_alone_and_in_any_batch(sampler):
         assert torch.equal(alone.codes[0], batch.codes[place])
 
 
-@pytest.mark.parametrize("sampler", [MaskGIT(), RandomOrder(), Raster(temperature=1.0)], ids=str)
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        MaskGIT(),
+        Moment(),
+        Halton(token_temperature=0.0),
+        EntropyBound(),
+        ReMDM(),
+        Revised(MaskPredict()),
+        RandomOrder(),
+        Raster(temperature=1.0),
+    ],
+    ids=str,
+)
 def test_another_seed_gives_another_picture(sampler):
     codes, unknown = canvas(1)
     one, again, two = (last(paint(ToyNetwork(), codes, unknown, sampler, [seed])).codes for seed in (1, 1, 2))
@@ -171,13 +187,17 @@ def test_mask_predict_with_one_step_is_the_networks_first_guess():
     assert torch.equal(only.codes, network(codes, unknown).argmax(-1))
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "arccos"])
-def test_maskgit_follows_its_schedule_and_never_revokes(schedule):
+@pytest.mark.parametrize("sampler", SCHEDULED, ids=str)
+def test_the_hidden_set_follows_the_schedule(sampler):
     codes, unknown = canvas(3, share=0.5)
-    plans = [hidden_counts(schedule, 8, count) for count in unknown.sum(dim=1).tolist()]
-    steps = list(paint(ToyNetwork(), codes, unknown, MaskGIT(steps=8, schedule=schedule), [1, 2, 3]))
-    for index, step in enumerate(steps):
+    plans = [hidden_counts(sampler.schedule, sampler.steps, count) for count in unknown.sum(dim=1).tolist()]
+    for index, step in enumerate(paint(ToyNetwork(), codes, unknown, sampler, [1, 2, 3])):
         assert step.hidden.sum(dim=1).tolist() == [plan[index] for plan in plans]
+
+
+@pytest.mark.parametrize("sampler", [*(one for one in SCHEDULED if not isinstance(one, ReMDM)), *ADAPTIVE], ids=str)
+def test_what_is_settled_stays_settled(sampler):
+    steps = list(paint(ToyNetwork(), *canvas(3, share=0.5), sampler, [1, 2, 3]))
     for before, after in itertools.pairwise(steps):
         assert not (after.hidden & ~before.hidden).any()
         assert torch.equal(before.codes[~before.hidden], after.codes[~before.hidden])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlxmert.sampling.schedules import Schedule, hidden_counts, linear_decay, share_hidden
+from xlxmert.sampling.schedules import Schedule, hidden_counts, linear_decay, ramp, share_hidden
 
 NAMES = typing.get_args(Schedule)
 
@@ -42,3 +42,14 @@ def test_mask_predict_decays_as_in_the_paper():
     assert [linear_decay(4, step, 4) for step in range(4)] == [4, 3, 2, 1]
     assert [linear_decay(4, step, 64) for step in range(5)] == [64, 48, 32, 16, 0]
     assert [linear_decay(10, step, 64) for step in range(10)] == [64, 57, 51, 44, 38, 32, 25, 19, 12, 6]
+
+
+@given(start=st.floats(0, 5), end=st.floats(0, 5), steps=st.integers(1, 80))
+def test_a_ramp_goes_from_start_to_end_in_even_strides_and_stays_between(start, end, steps):
+    values = [ramp(start, end, index, steps) for index in range(steps)]
+    assert values[0] == start
+    assert steps == 1 or values[-1] == pytest.approx(end, abs=1e-15)
+    strides = [after - before for before, after in itertools.pairwise(values)]
+    assert strides == pytest.approx([(end - start) / max(steps - 1, 1)] * (steps - 1), abs=1e-12)
+    assert all(min(start, end) - 1e-15 <= value <= max(start, end) + 1e-15 for value in values)
+    assert [ramp(start, start, index, steps) for index in range(steps)] == [start] * steps

@@ -5,7 +5,19 @@ import torch
 from toy_networks import ToyWriter
 
 from xlxmert.core.errors import UsageError
-from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster, last
+from xlxmert.sampling import (
+    EasyFirst,
+    EntropyBound,
+    Halton,
+    MaskGIT,
+    MaskPredict,
+    Moment,
+    RandomOrder,
+    Raster,
+    ReMDM,
+    Revised,
+    last,
+)
 from xlxmert.sampling.words import WordIds, as_network, blank, draft_likelihood, pseudo_log_likelihood, write
 
 IDS = WordIds(start=1, end=2, mask=3, pad=0, never=(4,))
@@ -16,6 +28,11 @@ SAMPLERS = [
     EasyFirst(),
     MaskPredict(),
     MaskGIT(4),
+    Moment(3),
+    Halton(3, token_temperature=0.5),
+    EntropyBound(gamma=3.0),
+    ReMDM(5, rescale=1.0, cap=0.5),
+    Revised(Raster(), rounds=1, looks=2),
 ]
 PREFIXES = [[10], [10, 11], []]
 

@@ -5,6 +5,15 @@ import torch
 from xlxmert.core.seeds import torch_generator
 
 
+def canvas(pictures, cells=64, share=1.0, seed=0):
+    """Random codes, and marks of a random share of their cells, the first always among them."""
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, 20, (pictures, cells), generator=generator)
+    unknown = torch.rand(pictures, cells, generator=generator) < share
+    unknown[:, 0] = True
+    return codes, unknown
+
+
 class ToyNetwork:
     """Logits from the mean of the visible cells' vectors and a vector per cell; records what it was asked."""
 

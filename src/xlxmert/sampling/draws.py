@@ -9,9 +9,9 @@ from xlxmert.core.errors import UsageError
 from xlxmert.core.seeds import torch_generator
 
 
-def uniform(seeds: Sequence[int], step: int, cells: int) -> Float[Tensor, "B N"]:
-    """One number in [0, 1) per cell, a pure function of the sample's seed and the step."""
-    return torch.stack([torch.rand(cells, generator=torch_generator(seed, "codes", step)) for seed in seeds])
+def uniform(seeds: Sequence[int], step: int, cells: int, what: str = "codes") -> Float[Tensor, "B N"]:
+    """One number in [0, 1) per cell, a pure function of the sample's seed, the step and ``what`` it decides."""
+    return torch.stack([torch.rand(cells, generator=torch_generator(seed, what, step)) for seed in seeds])
 
 
 def gumbel(seeds: Sequence[int], step: int, cells: int) -> Float[Tensor, "B N"]:

@@ -7,13 +7,13 @@ import torch
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import UsageError
-from xlxmert.sampling.draws import check_draws, choose, gumbel
-from xlxmert.sampling.schedules import Schedule, hidden_counts
-from xlxmert.sampling.steps import Network, Step, counts_of, look, lowest
+from xlxmert.sampling.draws import gumbel
+from xlxmert.sampling.scheduled import Scheduled
+from xlxmert.sampling.steps import Network, Step, look, lowest
 
 
 @dataclass(frozen=True)
-class MaskGIT:
+class MaskGIT(Scheduled):
     """MaskGIT's parallel decoding (Chang et al. 2022, arXiv 2202.04200, Sec. 3.2), for steps t = 1 … T.
 
     1. Draw a code for every hidden cell.
@@ -25,39 +25,25 @@ class MaskGIT:
 
     steps: int = 16
     """Forward passes (T); never more than there are unknown cells."""
-    schedule: Schedule = "cosine"
-    """How fast the hidden share falls."""
     choice_temperature: float = 4.5
     """Noise in which cells are settled first; 0 takes the surest."""
-    token_temperature: float = 1.0
-    """Spread of the drawn codes; 0 takes the most probable."""
-    top_k: int = 0
-    """Draw among this many best codes; 0 for all."""
-    top_p: float = 1.0
-    """Draw within this most probable share."""
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        if self.steps < 1:
-            raise UsageError(f"expected at least 1 step, found {self.steps}: try 16")
+        super().__post_init__()
         if self.choice_temperature < 0:
             raise UsageError(f"expected a choice temperature of 0 or above, found {self.choice_temperature}: try 4.5")
-        check_draws(self.token_temperature, self.top_k, self.top_p)
 
     def run(
         self, network: Network, codes: Int[Tensor, "B N"], unknown: Bool[Tensor, "B N"], seeds: Sequence[int]
     ) -> Iterator[Step]:
         """Yield the picture after every step."""
-        plan = [hidden_counts(self.schedule, self.steps, count) for count in counts_of(unknown)]
-        total = min(self.steps, max(counts_of(unknown)))
-        hidden, confidence = unknown, torch.ones(codes.shape, device=codes.device)
-        for index in range(total):
-            logits = look(network, codes, hidden)
-            guess = choose(logits, seeds, index, self.token_temperature, self.top_k, self.top_p)
-            log_p = logits.log_softmax(dim=-1).gather(-1, guess[..., None]).squeeze(-1)
+        plan, hidden, confidence = self._plan(unknown), unknown, torch.ones(codes.shape, device=codes.device)
+        for index, counts in enumerate(plan):
+            guess, log_p = self._draw(look(network, codes, hidden), seeds, index)
             codes, confidence = torch.where(hidden, guess, codes), torch.where(hidden, log_p.exp(), confidence)
-            left = lowest(log_p + self._noise(log_p, seeds, index), hidden, [counts[index] for counts in plan])
-            yield Step(codes, left, hidden & ~left, confidence, index, total)
+            left = lowest(log_p + self._noise(log_p, seeds, index), hidden, counts)
+            yield Step(codes, left, hidden & ~left, confidence, index, len(plan))
             hidden = left
 
     def _noise(self, like: Float[Tensor, "B N"], seeds: Sequence[int], index: int) -> Float[Tensor, "B N"]:

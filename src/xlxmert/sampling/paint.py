@@ -4,12 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from xlxmert.core.axes import Bool, Int, Tensor
 from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.sampling.entropy_bound import EntropyBound
+from xlxmert.sampling.halton import Halton
 from xlxmert.sampling.mask_predict import MaskPredict
 from xlxmert.sampling.maskgit import MaskGIT
+from xlxmert.sampling.moment import Moment
 from xlxmert.sampling.one_by_one import EasyFirst, RandomOrder, Raster
+from xlxmert.sampling.remdm import ReMDM
+from xlxmert.sampling.revised import Revised
 from xlxmert.sampling.steps import Network, Sampler, Step
 
-AnySampler = MaskPredict | MaskGIT | Raster | RandomOrder | EasyFirst
+AnySampler = MaskPredict | MaskGIT | Moment | Halton | EntropyBound | ReMDM | Raster | RandomOrder | EasyFirst | Revised
 """The samplers a command line can offer."""
 
 

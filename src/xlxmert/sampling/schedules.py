@@ -1,4 +1,4 @@
-"""Schedules: how many cells are still hidden after each step, counted from those unknown at the start."""
+"""Schedules: how many cells are still hidden after each step, counted from those unknown at the start; and ramps."""
 
 import math
 from typing import Literal
@@ -44,3 +44,11 @@ def linear_decay(steps: int, step: int, unknown: int) -> int:
     Source: X-LXMERT Sec. 5.2, n = N (K - i) / K, rounded down.
     """
     return int((steps - step) / steps * unknown)
+
+
+def ramp(start: float, end: float, index: int, steps: int) -> float:
+    """What goes from ``start`` in the first of ``steps`` steps to ``end`` in the last, in even strides.
+
+    A function of the step's number ``index``, from 0: a value multiplied onto the last step's would fall like a power.
+    """
+    return start + (end - start) * (index / max(steps - 1, 1))

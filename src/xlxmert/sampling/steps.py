@@ -28,7 +28,8 @@ class Step:
     index: int
     """This step's number, from 0."""
     total: int
-    """How many steps there are."""
+    """How many steps there are. Where the pictures decide that on the way (`EntropyBound`), the most that there can be:
+    it never rises, and the last step has the true number, so that ``index + 1 == total`` says that nothing follows."""
 
 
 @runtime_checkable
@@ -63,10 +64,15 @@ def look(network: Network, codes: Int[Tensor, "B N"], hidden: Bool[Tensor, "B N"
 
 def lowest(confidence: Float[Tensor, "B N"], among: Bool[Tensor, "B N"], counts: Sequence[int]) -> Bool[Tensor, "B N"]:
     """In each sample, the ``counts`` cells of lowest confidence ``among`` those given; earlier cells win ties."""
-    order = confidence.masked_fill(~among, float("inf")).argsort(dim=1, stable=True)
+    rank = ranks(confidence, among)
+    return (rank < torch.tensor(list(counts), device=rank.device)[:, None]) & among
+
+
+def ranks(values: Float[Tensor, "B N"], among: Bool[Tensor, "B N"]) -> Int[Tensor, "B N"]:
+    """Each cell's place, from 0, in its sample's ascending order of ``among``; the others come after them all."""
+    order = values.masked_fill(~among, float("inf")).argsort(dim=1, stable=True)
     place = torch.arange(order.shape[1], device=order.device).expand_as(order)
-    rank = torch.empty_like(order).scatter(1, order, place)
-    return (rank < torch.tensor(list(counts), device=order.device)[:, None]) & among
+    return torch.empty_like(order).scatter(1, order, place)
 
 
 def counts_of(cells: Bool[Tensor, "B N"]) -> list[int]:
