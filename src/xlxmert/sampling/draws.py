@@ -36,15 +36,17 @@ def choose(
     """A code drawn for every cell by inverting its cumulative distribution; temperature 0 takes the most probable."""
     if temperature == 0:
         return logits.argmax(dim=-1)
-    logits = logits - logits.amax(dim=-1, keepdim=True)
-    probabilities = narrow(logits / temperature, top_k, top_p).softmax(dim=-1)
+    scaled = (logits - logits.amax(dim=-1, keepdim=True)).div_(temperature)
+    probabilities = narrow(scaled, top_k, top_p).softmax(dim=-1)
     cumulative = probabilities.cumsum(dim=-1)
     total = cumulative[..., -1:].contiguous()
     mark = uniform(seeds, step, logits.shape[1]).to(logits.device)[..., None] * total
     mark = torch.minimum(mark, torch.nextafter(total, torch.zeros_like(total)))
     drawn = torch.searchsorted(cumulative, mark, right=True).clamp(max=logits.shape[-1] - 1)
     possible = probabilities.gather(-1, drawn) > 0  # a parallel sum may wobble by a rounding error
-    return torch.where(possible, drawn, probabilities.argmax(dim=-1, keepdim=True)).squeeze(-1)
+    if not bool(possible.all()):
+        drawn = torch.where(possible, drawn, probabilities.argmax(dim=-1, keepdim=True))
+    return drawn.squeeze(-1)
 
 
 def narrow(logits: Float[Tensor, "B N K"], top_k: int, top_p: float) -> Float[Tensor, "B N K"]:

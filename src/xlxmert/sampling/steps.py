@@ -55,7 +55,7 @@ def look(network: Network, codes: Int[Tensor, "B N"], hidden: Bool[Tensor, "B N"
             f"expected logits for {tuple(codes.shape)} cells, found {tuple(logits.shape[:-1])}: "
             "the network must answer for every cell it was given"
         )
-    if logits.isnan().any():
+    if bool(logits.sum().isnan()):  # in one pass; what is ruled out counts as minus infinity
         raise XlxmertError(
             "expected finite logits, found NaN: the weights may be damaged or half precision overflowed; try float32"
         )
