@@ -59,7 +59,7 @@ def test_all_rows_of_all_tables_walk_in_miniature(tmp_path: Path) -> None:
     assert "| X-UNITER |" in text and "316.7" in text and "| Mask-Predict-4 |" in text
     again = x_lxmert.run(tmp_path, (2,), 1, budget, TINY)
     assert again.splitlines()[0] == "## Table 2"
-    small = lxmert.Budget(pretrain=2, tune=1, scratch=1, pictures=2)
+    small = lxmert.Budget(pretrain=2, tune=1, pictures=2)
     text = lxmert.run(tmp_path, (3, 4, 5), 1, small, TINY)
     assert text.count("\n| ") == 3 + 8 + 4 + 4
     assert "| GRU + BUTD |" in text and "| P10+QA10 + FT |" in text and "| No Vision Tasks |" in text
