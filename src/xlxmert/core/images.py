@@ -43,11 +43,15 @@ def load_picture(
         return square(image, size, crop)
 
 
+def load_whole(path: Path, megapixels: float = MEGAPIXELS) -> UInt8[np.ndarray, "height width 3"]:
+    """As `load_picture`, but of the size that the picture has."""
+    with _opened(Path(path), megapixels) as image:
+        return np.array(_upright(image), dtype=np.uint8)
+
+
 def square(image: Image.Image, size: int = 256, crop: bool = False) -> UInt8[np.ndarray, "S S 3"]:
     """An opened picture as RGB pixels of ``size`` by ``size``; see `load_picture`."""
-    with contextlib.suppress(Exception):  # broken EXIF data: take the picture as it lies
-        image = ImageOps.exif_transpose(image)
-    image = _rgb(image)
+    image = _upright(image)
     if crop:
         image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     elif image.size != (size, size):
@@ -138,6 +142,13 @@ def _too_large(path: Path, found: str, megapixels: float) -> XlxmertError:
     return XlxmertError(
         f"expected a picture of at most {megapixels:g} megapixels, found {found} in {path}: make it smaller first"
     )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A picture as RGB, turned as its camera was held."""
+    with contextlib.suppress(Exception):  # broken EXIF data: take the picture as it lies
+        image = ImageOps.exif_transpose(image)
+    return _rgb(image)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -15,7 +15,7 @@ from xlxmert.nn.heads import FoldedHead
 from xlxmert.sampling import Guidance, Network, Step, last, paint
 from xlxmert.studio.networks import GuidedPaintingNetwork, PaintingNetwork, blank_picture
 from xlxmert.studio.options import PaintOptions
-from xlxmert.studio.rerank import agreement
+from xlxmert.studio.rerank import agreement, best_rows
 from xlxmert.studio.results import Frame, Painting
 from xlxmert.studio.sentences import read_sentences, word_ids
 
@@ -104,9 +104,8 @@ class Painter:
         starts = [None if part is None else part.repeat_interleave(count, 0) for part in (codes, unknown)]
         drafts = last(self.steps(words, drawn, options, *starts)).codes  # (B * drafts, N)
         scores = agreement(self.bundle.model, words, drafts, word_ids(self.bundle.tokenizer), options.likelihood)
-        best = scores.view(-1, count).argmax(dim=1) + count * torch.arange(len(seeds), device=scores.device)
-        kept = best.tolist()
-        return drafts[best], [drawn[row] for row in kept], scores[best].tolist()
+        best = best_rows(scores, count)
+        return drafts[best], [drawn[row] for row in best.tolist()], scores[best].tolist()
 
     @torch.inference_mode()
     def render(self, codes: Int[Tensor, "B N"], seeds: Sequence[int]) -> list[UInt8[np.ndarray, "S S 3"]]:
@@ -132,42 +131,62 @@ class Painter:
         unknown: Bool[Tensor, "B N"] | None = None,
     ) -> Iterator[Step]:
         """The sampler's stream for a chunk of prompts; see `fill`."""
-        self._check_codes()
-        self._generator()  # before any work
+        self.check()
         cells = self.bundle.model.config.cells
         codes = torch.zeros(len(words), cells, dtype=torch.long, device=self.device) if codes is None else codes
         unknown = torch.ones_like(codes, dtype=torch.bool) if unknown is None else unknown
         return paint(self._network(words, unknown, options), codes, unknown, options.sampler, seeds)
 
-    def _network(self, words: Int[Tensor, "B T"], unknown: Bool[Tensor, "B N"], options: PaintOptions) -> Network:
-        """From codes to logits; without a word on it, the guidance is the checkpoint's own."""
-        model = self.bundle.model
-        if self._blank is None or self._head is None:
-            self._blank, self._head = blank_picture(model, self.device), model.folded_code_head()
-        own = Guidance(float(self.bundle.facts.get("guidance", 0.0)))
-        guidance = own if options.guidance is None else options.guidance
-        if not guidance.strength:
-            if options.negative:
-                raise UsageError(
-                    "expected guidance beside a negative prompt, found none (the checkpoint brings none): "
-                    "try a guidance of 1"
-                )
-            return PaintingNetwork(model, words, self._blank, self._head)
-        against = self._against(options.negative).expand(len(words), -1)
-        return GuidedPaintingNetwork(model, words, against, guidance, unknown, self._blank, self._head)
+    def check(self) -> None:
+        """Complain before any work if something is missing.
 
-    def _against(self, negative: str) -> Int[Tensor, "1 U"]:
-        """What to guide away from: the negative prompt, or silence."""
-        if negative:
-            return self.read([negative])[0]
-        return torch.tensor([[self.bundle.tokenizer.start, self.bundle.tokenizer.end]], device=self.device)
-
-    def _check_codes(self) -> None:
+        Raises:
+            XlxmertError: the checkpoint predicts no codes, or has no generator.
+        """
         if not self.bundle.model.config.codes:
             raise XlxmertError(
                 "painting needs a checkpoint that predicts visual codes, as X-LXMERT does (found codes=0 in its "
                 "config, as in LXMERT): name another with --checkpoint"
             )
+        self._generator()
+
+    @property
+    def head(self) -> FoldedHead:
+        """What gives code logits, multiplied out once."""
+        if self._head is None:
+            self._head = self.bundle.model.folded_code_head()
+        return self._head
+
+    def guidance(self, options: PaintOptions) -> Guidance:
+        """How strongly to guide; without a word on it, as the checkpoint says.
+
+        Raises:
+            UsageError: there is a negative prompt, but no guidance that it could speak through.
+        """
+        own = Guidance(float(self.bundle.facts.get("guidance", 0.0)))
+        guidance = own if options.guidance is None else options.guidance
+        if options.negative and not guidance.strength:
+            raise UsageError(
+                "expected guidance beside a negative prompt, found none (the checkpoint brings none): "
+                "try a guidance of 1"
+            )
+        return guidance
+
+    def against(self, negative: str) -> Int[Tensor, "1 U"]:
+        """What to guide away from: the negative prompt, or silence."""
+        if negative:
+            return self.read([negative])[0]
+        return torch.tensor([[self.bundle.tokenizer.start, self.bundle.tokenizer.end]], device=self.device)
+
+    def _network(self, words: Int[Tensor, "B T"], unknown: Bool[Tensor, "B N"], options: PaintOptions) -> Network:
+        """From codes to logits."""
+        model, guidance = self.bundle.model, self.guidance(options)
+        if self._blank is None:
+            self._blank = blank_picture(model, self.device)
+        if not guidance.strength:
+            return PaintingNetwork(model, words, self._blank, self.head)
+        against = self.against(options.negative).expand(len(words), -1)
+        return GuidedPaintingNetwork(model, words, against, guidance, unknown, self._blank, self.head)
 
     def _generator(self) -> Generator:
         if self.bundle.generator is None:

@@ -1,5 +1,7 @@
 """Which draft fits its words best, by the model's own heads; codes are judged as they are, before any pixel."""
 
+import torch
+
 from xlxmert.core.axes import Float, Int, Tensor
 from xlxmert.models.base import Transformer
 from xlxmert.sampling.words import WordIds, pseudo_log_likelihood
@@ -28,3 +30,8 @@ def agreement(
     if likelihood:
         odds = odds + likelihood * pseudo_log_likelihood(WritingNetwork(model, vision), words, ids)
     return odds
+
+
+def best_rows(scores: Float[Tensor, " P"], count: int) -> Int[Tensor, " B"]:
+    """The row of the highest among every ``count`` scores; the first of equal ones."""
+    return scores.view(-1, count).argmax(dim=1) + count * torch.arange(len(scores) // count, device=scores.device)

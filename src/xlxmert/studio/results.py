@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xlxmert.core.axes import Float, Int, UInt8
+from xlxmert.core.axes import Bool, Float, Int, UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.sampling import Step
 
@@ -28,12 +28,34 @@ class Painting:
 
 
 @dataclass(frozen=True)
+class Edited:
+    """A picture of which a part was painted anew, or beside which more was painted."""
+
+    picture: UInt8[np.ndarray, "height width 3"]
+    """RGB pixels."""
+    codes: Int[np.ndarray, "rows columns"]
+    """The visual codes of all its cells."""
+    before: Int[np.ndarray, "rows columns"]
+    """The codes before; 0 where there was no picture."""
+    unknown: Bool[np.ndarray, "rows columns"]
+    """The cells that were painted; everywhere else the codes are those before."""
+    prompt: str
+    """The sentence, its blanks filled; empty without one."""
+    seed: int
+    """What all its draws depend on."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the sentence, such as words that the model never saw."""
+    score: float | None = None
+    """How well it fits its sentence, in log-odds, where it was chosen as the best of several drafts."""
+
+
+@dataclass(frozen=True)
 class Frame:
     """A picture while it is being painted."""
 
     step: Step
     """The sampler's step: codes, what is hidden and what changed, each of batch size 1."""
-    picture: UInt8[np.ndarray, "S S 3"]
+    picture: UInt8[np.ndarray, "height width 3"]
     """RGB pixels; cells still hidden show the latest guess."""
 
 

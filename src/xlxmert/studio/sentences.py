@@ -42,7 +42,7 @@ def read_sentences(
         raise UsageError(f"expected at least one {what}, found none: write what you have in mind")
     if not all(text.strip() for text in texts):
         raise UsageError(f"expected a {what}, found an empty one: write at least one word")
-    cleaned = [_without_marks(tokenizer, text) for text in texts]
+    cleaned = [without_marks(tokenizer, text) for text in texts]
     words = tokenizer.encode([text or UNKNOWN for text in cleaned], most + 2)
     for text, original in zip(cleaned, texts, strict=True):
         if not any(character.isalnum() for word in _known(tokenizer, text) for character in word):
@@ -55,7 +55,7 @@ def read_sentences(
     return words, [_notes(tokenizer, text) for text in cleaned]
 
 
-def _without_marks(tokenizer: Tokenizer, text: str) -> str:
+def without_marks(tokenizer: Tokenizer, text: str) -> str:
     """The sentence without the punctuation that means nothing to the model."""
     for mark in filter(_is_mark, _unknown(tokenizer, text)):
         text = text.replace(mark, " ")

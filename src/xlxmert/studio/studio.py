@@ -1,33 +1,32 @@
-"""The studio: one object that paints, captions, answers, verifies, retrieves and rebuilds; the package's front door."""
+"""The studio: one object that paints, edits, captions, answers, verifies and retrieves; the package's front door."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.axes import Float, Tensor, UInt8
 from xlxmert.core.errors import UsageError
-from xlxmert.core.images import load_picture, square
 from xlxmert.sampling import Guidance, Sampler
 from xlxmert.studio.attention import AttentionMaps, attention_maps
+from xlxmert.studio.editor import Editor
+from xlxmert.studio.edits import Edits
 from xlxmert.studio.options import STANDARD, PaintOptions
 from xlxmert.studio.painter import Painter
+from xlxmert.studio.pictures import Picture, each_once, is_one, squashed
 from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
 from xlxmert.studio.teller import Seen, Teller
 
-Picture = str | Path | Painting | np.ndarray | Tensor
-"""A picture as users have it: a file, RGB pixels (height, width, 3) as uint8, or what the studio painted."""
 SIZE = 256
 """Side in pixels at which pictures are looked at, where no generator says otherwise."""
 LOOK_CHUNK = 32
 """Pictures that are held as pixels at a time."""
 
 
-class Studio:
+class Studio(Edits):
     """All that a checkpoint can do.
 
     Args:
@@ -46,6 +45,7 @@ class Studio:
         if self.bundle.generator is not None:
             self.bundle.generator.eval()
         self._painter, self._teller = Painter(self.bundle, self.device), Teller(self.bundle, self.device)
+        self._editor = Editor(self._painter, self._teller, self.size)
 
     @classmethod
     def from_pretrained(cls, name: str | Path | None = None, device: str = "auto") -> "Studio":
@@ -204,7 +204,7 @@ class Studio:
             XlxmertError: a picture cannot be read, or the checkpoint has no head for pairs.
         """
         texts = [statements] if isinstance(statements, str) else list(statements)
-        lefts, rights = ([side] * len(texts) if _is_one(side) else list(side) for side in (left, right))  # type: ignore[arg-type]
+        lefts, rights = ([side] * len(texts) if is_one(side) else list(side) for side in (left, right))  # type: ignore[arg-type]
         if not texts or len(lefts) != len(texts) or len(rights) != len(texts):
             raise UsageError(
                 f"expected statements and for each a left and a right picture, found {len(texts)} statements, "
@@ -213,8 +213,8 @@ class Studio:
         chances = []
         for start in range(0, len(texts), LOOK_CHUNK):
             some = slice(start, start + LOOK_CHUNK)
-            distinct, rows = _distinct([*lefts[some], *rights[some]])
-            seen = torch.cat([self._teller.seen(pixels) for pixels in self._looked_at(distinct)])
+            once, rows = each_once([*lefts[some], *rights[some]])
+            seen = torch.cat([self._teller.seen(pixels) for pixels in self._looked_at(once)])
             chances.append(self._teller.verify(seen, texts[some], torch.tensor(rows).view(2, -1).T))
         return torch.cat(chances).numpy()
 
@@ -225,7 +225,7 @@ class Studio:
             UsageError: the sentence is empty, too long or without any known word.
             XlxmertError: the picture cannot be read, or the checkpoint cannot look at pictures.
         """
-        pixels = self._pixels(picture)  # (S, S, 3)
+        pixels = squashed(picture, self.size)  # (S, S, 3)
         return attention_maps(self.bundle, pixels.numpy(), self._teller.seen(pixels[None]), sentence)
 
     def reply(self, pictures: Iterable[Picture], questions: Sequence[str]) -> list[str]:
@@ -273,34 +273,20 @@ class Studio:
         listed = list(pictures)
         if len(listed) != len(texts):
             raise UsageError(f"expected {len(listed)} texts, one per picture, found {len(texts)}: pass as many")
-        distinct, rows = _distinct(listed)
+        once, rows = each_once(listed)
         order, done = sorted(range(len(rows)), key=rows.__getitem__), 0
-        for pixels in self._looked_at(distinct):
+        for pixels in self._looked_at(once):
             places = [place for place in order if done <= rows[place] < done + len(pixels)]
             yield self._teller.seen(pixels), [rows[place] - done for place in places], places
             done += len(pixels)
 
     def _looked_at(self, pictures: Picture | Iterable[Picture]) -> Iterator[UInt8[Tensor, "B S S 3"]]:
         """Pictures as pixels of the studio's size, some at a time."""
-        listed = [pictures] if _is_one(pictures) else list(pictures)  # type: ignore[arg-type]
+        listed = [pictures] if is_one(pictures) else list(pictures)  # type: ignore[arg-type]
         if not listed:
             raise UsageError("expected at least one picture, found none: pass files or pixels")
         for start in range(0, len(listed), LOOK_CHUNK):
-            yield torch.stack([self._pixels(picture) for picture in listed[start : start + LOOK_CHUNK]])  # type: ignore[arg-type]
-
-    def _pixels(self, picture: Picture) -> UInt8[Tensor, "S S 3"]:
-        """One picture as RGB pixels, squashed to the studio's size."""
-        if isinstance(picture, str | Path):
-            return torch.from_numpy(load_picture(Path(picture), self.size))
-        pixels = np.asarray(picture.picture if isinstance(picture, Painting) else picture)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            raise UsageError(
-                f"expected RGB pixels (height, width, 3) as uint8, found {pixels.shape} as {pixels.dtype}: "
-                "convert the picture, or pass its file"
-            )
-        if pixels.shape[:2] != (self.size, self.size):
-            pixels = square(Image.fromarray(np.ascontiguousarray(pixels)), self.size)
-        return torch.from_numpy(np.array(pixels))
+            yield torch.stack([squashed(picture, self.size) for picture in listed[start : start + LOOK_CHUNK]])  # type: ignore[arg-type]
 
 
 def pick_device(name: str) -> torch.device:
@@ -316,19 +302,3 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("expected a CUDA device, found none on this machine: use --device cpu or auto")
     return torch.device(name)
-
-
-def _distinct(pictures: Sequence[Picture]) -> tuple[list[Picture], list[int]]:
-    """Each file or object once, and which of them stands at every place of the list."""
-    keys = [str(picture) if isinstance(picture, str | Path) else id(picture) for picture in pictures]
-    firsts = {key: picture for key, picture in reversed(list(zip(keys, pictures, strict=True)))}
-    distinct = {key: firsts[key] for key in keys}
-    rows = {key: row for row, key in enumerate(distinct)}
-    return list(distinct.values()), [rows[key] for key in keys]
-
-
-def _is_one(pictures: object) -> bool:
-    """Whether this is a single picture rather than several."""
-    if isinstance(pictures, np.ndarray | Tensor):
-        return pictures.ndim == 3
-    return isinstance(pictures, str | Path | Painting)
