@@ -1,6 +1,5 @@
 """``xlxmert paint``: files, seeds, samplers and refusals."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -8,11 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xlxmert.cli.paint import make_sampler
-from xlxmert.core.errors import UsageError
 from xlxmert.core.files import read_tensors, write_tensors
-from xlxmert.sampling import EasyFirst, MaskGIT, MaskPredict, RandomOrder, Raster
-from xlxmert.studio.options import SAMPLER
 from xlxmert.testing.tiny import tiny_vocabulary
 
 
@@ -108,15 +103,3 @@ def test_a_damaged_checkpoint_is_one_line_that_names_the_weight(run, checkpoint:
     tiny_vocabulary(seed=1).save(broken / "codebook.safetensors")
     code, _, err = run("paint", "a dog", "--out", tmp_path, "--checkpoint", broken)
     assert code == 1 and "codebook" in err and err.count("\n") == 1
-
-
-def test_sampler_options_reach_their_samplers() -> None:
-    assert make_sampler("maskgit") == SAMPLER
-    assert make_sampler("maskgit", 8, 0.5, 2.0) == MaskGIT(8, choice_temperature=2.0, token_temperature=0.5)
-    assert make_sampler("maskgit", 8) == dataclasses.replace(SAMPLER, steps=8)
-    assert make_sampler("mask-predict", 6) == MaskPredict(6)
-    assert make_sampler("raster", temperature=0.7) == Raster(0.7)
-    assert make_sampler("easy-first") == EasyFirst()
-    assert make_sampler("random", 140) == RandomOrder(sweeps=140 / 64)
-    with pytest.raises(UsageError, match="--choice-temperature"):
-        make_sampler("mask-predict", choice=1.0)

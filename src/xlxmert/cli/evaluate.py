@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from xlxmert.cli.common import Common, print_json, print_table
-from xlxmert.cli.paint import SamplerName, make_sampler
 from xlxmert.cli.progress import progress_bar
+from xlxmert.cli.samplers import SamplerOptions
 from xlxmert.core.errors import UsageError
 from xlxmert.core.files import write_json
 from xlxmert.recipes.evaluate import MAIN, evaluate_world
@@ -36,14 +36,8 @@ class Options(Common):
     """How many pictures of the built-in world."""
     seed: int = 0
     """Of the world and of the painting."""
-    sampler: SamplerName = "maskgit"
+    sampling: tyro.conf.OmitArgPrefixes[SamplerOptions] = field(default_factory=SamplerOptions)
     """How the pictures' codes are chosen; see xlxmert paint --help."""
-    steps: int | None = None
-    """Steps of the sampler."""
-    temperature: float | None = None
-    """Spread of the drawn codes."""
-    choice_temperature: float | None = None
-    """Noise in which cells maskgit settles first."""
     guidance: float | None = None
     """How much stronger than learned the words speak; by default what suits the checkpoint."""
     files: tyro.conf.OmitArgPrefixes[Files] = field(default_factory=Files)
@@ -58,7 +52,7 @@ def run(options: Options) -> int:
 
 
 def _on_world(options: Options) -> int:
-    sampler = make_sampler(options.sampler, options.steps, options.temperature, options.choice_temperature)
+    sampler = options.sampling.build()
     studio, tasks = options.studio(), options.tasks or MAIN
     scores = evaluate_world(
         studio, options.pictures, options.split, options.seed, tasks, sampler, guidance=options.guidance

@@ -3,20 +3,20 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
 from xlxmert.cli.common import Common, print_json, print_picture, print_table, progress
+from xlxmert.cli.samplers import SamplerOptions
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.sampling import AnySampler, EasyFirst, Guidance, MaskPredict, RandomOrder, Raster
+from xlxmert.sampling import Guidance
 from xlxmert.studio import Painting, Studio
 from xlxmert.studio.files import check_free, file_names, save_gif, save_painting, save_picture
-from xlxmert.studio.options import SAMPLER, PaintOptions
+from xlxmert.studio.options import PaintOptions
 
-SamplerName = Literal["mask-predict", "maskgit", "raster", "random", "easy-first"]
 SUFFIX = ".png"
 
 
@@ -37,14 +37,8 @@ class Options(Common):
     """Pictures per prompt, with seeds seed, seed + 1, …"""
     seed: int = 0
     """The same seed and prompt give the same picture, alone or among others."""
-    sampler: SamplerName = "maskgit"
-    """How the picture's codes are chosen; as it comes, maskgit suits the bundled checkpoint best."""
-    steps: int | None = None
-    """Steps of mask-predict, maskgit or random (there, visits of cells)."""
-    temperature: float | None = None
-    """Spread of the drawn codes; 0 takes the most probable; not for mask-predict."""
-    choice_temperature: float | None = None
-    """Noise in which cells maskgit settles first."""
+    sampling: tyro.conf.OmitArgPrefixes[SamplerOptions] = field(default_factory=SamplerOptions)
+    """How codes are chosen. What is not given keeps the sampler's default; each sampler has some of the options."""
     guidance: float | None = None
     """How much stronger than learned the words speak: 0 not at all, 1 much; by default what suits the checkpoint."""
     guidance_ramp: bool = False
@@ -97,42 +91,6 @@ def run(options: Options) -> int:
     return 0
 
 
-def make_sampler(
-    name: SamplerName, steps: int | None = None, temperature: float | None = None, choice: float | None = None
-) -> AnySampler:
-    """The sampler of these settings; what is not given keeps its default.
-
-    Raises:
-        UsageError: a setting is out of range, or the sampler has no such setting.
-    """
-    spread = {"--temperature": "temperature"}
-    given = {"--steps": steps, "--temperature": temperature, "--choice-temperature": choice}
-    takes = {
-        "mask-predict": {"--steps": "steps"},
-        "maskgit": {
-            "--steps": "steps",
-            "--temperature": "token_temperature",
-            "--choice-temperature": "choice_temperature",
-        },
-        "raster": spread,
-        "random": {"--steps": "steps", **spread},
-        "easy-first": spread,
-    }[name]
-    for option, value in given.items():
-        if value is not None and option not in takes:
-            raise UsageError(f"expected {', '.join(takes)} for the sampler {name}, found {option}: leave it out")
-    settings: dict[str, Any] = {takes[option]: value for option, value in given.items() if value is not None}
-    if name == "random":
-        return RandomOrder.of_steps(steps or 64, temperature=temperature or 0.0)
-    plain: dict[str, AnySampler] = {
-        "mask-predict": MaskPredict(),
-        "maskgit": SAMPLER,
-        "raster": Raster(),
-        "easy-first": EasyFirst(),
-    }
-    return dataclasses.replace(plain[name], **settings)
-
-
 def _prompts(options: Options) -> list[str]:
     """All prompts, from the command line and from the file."""
     prompts = list(options.prompts)
@@ -166,7 +124,7 @@ def _paths(options: Options, wanted: Sequence[tuple[str, int]]) -> list[Path]:
 
 def _how(options: Options) -> PaintOptions:
     """The choices of painting, checked before anything is opened."""
-    sampler = make_sampler(options.sampler, options.steps, options.temperature, options.choice_temperature)
+    sampler = options.sampling.build()
     shaped = options.guidance_ramp or options.guidance_interval != (0.0, 1.0)
     if shaped and options.guidance is None:
         raise UsageError("expected --guidance beside --guidance-ramp and --guidance-interval, found none: try 1")

@@ -106,10 +106,10 @@ class SamplerOptions:
 
     def _revised(self, first: AnySampler) -> Revised:
         """The sampler with rounds of revision, whose draws follow the same options."""
-        draws = {"token_temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
         plain = Revised(first, self.revise)
-        again = dataclasses.replace(plain.again, **{name: value for name, value in draws.items() if value is not None})
-        return dataclasses.replace(plain, again=again)
+        draws = {"token_temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+        settings: dict[str, Any] = {name: value for name, value in draws.items() if value is not None}
+        return dataclasses.replace(plain, again=dataclasses.replace(plain.again, **settings))
 
 
 def _flag(name: str) -> str:
