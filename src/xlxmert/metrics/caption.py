@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xlxmert.core.errors import UsageError
+from xlxmert.metrics.caption_java import JavaScore, java_scores
 
 Tokens = Sequence[str]
 Ngram = tuple[str, ...]
@@ -20,7 +21,9 @@ _DROPPED = frozenset(("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", 
 
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 
-_PLAIN = str.maketrans({"‘": "'", "’": "'", '"': " '' ", "“": " '' ", "”": " '' ", "–": " -- ", "—": " -- "})
+_QUOTES = {"‘": "'", "’": "'", '"': " '' ", "“": " '' ", "”": " '' "}
+_SIGNS = {"–": " -- ", "—": " -- ", "…": " ... ", "€": "$", "£": "#", "¢": " cents "}
+_PLAIN = str.maketrans(_QUOTES | _SIGNS)
 
 _TITLES = "mr mrs ms messrs dr prof rev hon jr sr gen sgt capt lt gov sen rep pres "
 _ABBREVIATIONS = "st mt ave blvd rd sq ft bldg inc co corp ltd est tel vs etc al "
@@ -35,7 +38,7 @@ _TOKEN = re.compile(
     | [^\W\d_](?:\.[^\W\d_])+\.?(?!\w)                  # u.s. a.m. t.v
     | (?:{_STOPPED})\.(?!\w)                            # abbreviations keep their full stop
     | (?:no|fig)\.(?=\s*\d)                            # no. 5
-    | [^\W\d_]\.(?!\w)                                 # initials
+    | [^\W\d_]\.(?!\w)(?!\s*$)                         # initials, but not at the end
     | 'n' | '\d\ds | '?t(?=is\b|was\b) | y'(?=all\b)     # rock 'n' roll, the '80s, 'tis, y'all
     | n't(?!\w) | '(?:s|m|d|ll|re|ve)(?!\w)             # endings, cut off before by _ENDING
     | [+-]?(?:\.\d+|\d+(?:[.,:/]\d+)+)(?:-\w+)*         # 1,000 10:30 3/4 .5
@@ -185,17 +188,26 @@ def _similarity(candidate: _Vector, reference: _Vector, sigma: float) -> float:
     return total * penalty
 
 
-def caption_scores(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+def caption_scores(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], java: Sequence[JavaScore] = ()
+) -> dict[str, float]:
     """BLEU-1 … BLEU-4, ROUGE-L and CIDEr-D of written captions, in per cent (CIDEr-D can exceed 100).
+
+    Args:
+        candidates: one caption per picture.
+        references: the picture's true ones.
+        java: further scores, which need Java and the package pycocoevalcap.
 
     Raises:
         UsageError: numbers of candidates and references differ, or a picture has no reference.
+        XlxmertError: Java or the package is not there.
     """
     mine = [tokenize(candidate) for candidate in candidates]
     theirs = [[tokenize(reference) for reference in group] for group in references]
     scores = {f"BLEU-{size}": score for size, score in enumerate(bleu(mine, theirs), start=1)}
     scores["ROUGE-L"] = sum(rouge_l(mine, theirs)) / len(mine)
     scores["CIDEr-D"] = sum(cider(mine, theirs)) / len(mine)
+    scores |= java_scores(mine, theirs, java) if java else {}
     return {name: 100 * score for name, score in scores.items()}
 
 
