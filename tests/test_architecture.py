@@ -39,7 +39,7 @@ EXTRAS = (
 """Packages that are no core dependency."""
 LEAN = ("core", "nn", "models", "vision", "data", "sampling", "metrics", "convert", "studio")
 """Folders that painting, captioning and answering need: they must import without the extras."""
-LEAN_VERBS = ("main", "common", "paint", "caption", "answer", "verify", "match", "retrieve", "attend", "demo")
+LEAN_VERBS = ("main", "common", "paint", "edit", "caption", "answer", "verify", "match", "retrieve", "attend", "demo")
 """Files of ``cli`` of which the same holds."""
 
 

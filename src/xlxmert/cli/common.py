@@ -141,7 +141,8 @@ def print_picture(picture: UInt8[np.ndarray, "height width 3"], columns: int = 4
 
     console = Console()
     columns = min(columns, console.width)
-    small = np.asarray(Image.fromarray(picture).resize((columns, columns // 2 * 2), Image.Resampling.BOX))
+    rows = max(1, columns * picture.shape[0] // picture.shape[1] // 2) * 2
+    small = np.asarray(Image.fromarray(picture).resize((columns, rows), Image.Resampling.BOX))
     lines: list[Segment] = []
     for upper, lower in zip(small[::2], small[1::2], strict=True):
         for above, below in zip(upper.tolist(), lower.tolist(), strict=True):

@@ -19,6 +19,7 @@ VERBS = {
     "render": "train the image generator",
     "finetune": "fine-tune a checkpoint on questions, statements or retrieval",
     "paint": "paint pictures from words",
+    "edit": "change, extend or vary pictures; complete sentences beside them",
     "caption": "describe pictures",
     "answer": "answer questions about pictures",
     "verify": "say whether statements about two pictures hold",

@@ -145,28 +145,26 @@ class Editor:
             )
         pixels = squashed(picture, self.size)[None].to(self.painter.device)  # (1, S, S, 3)
         codes = self.teller.codes(pixels)[0].view(self.grid, self.grid)
-        notes: tuple[str, ...] = ()
-        if not sentence.strip() and isinstance(change, Variation):
-            sentence, notes = self._told(pixels)
-        read = self._read(sentence, notes)
+        alone = not sentence.strip() and isinstance(change, Variation)
+        read = self._own(pixels) if alone else self._read(sentence)
         if not read.text and not options.negative:  # there is nothing to be louder than silence
             options = replace(options, guidance=Guidance(0.0))
         return Task(whole(picture), codes, read, options, repaint)
 
-    def _told(self, pixels: UInt8[Tensor, "1 S S 3"]) -> tuple[str, tuple[str, ...]]:
-        """What the studio says about a picture, and a note of it."""
+    def _own(self, pixels: UInt8[Tensor, "1 S S 3"]) -> Sentence:
+        """What the studio itself says about a picture, with a note that it does."""
         ((caption,),) = self.teller.caption(self.teller.seen(pixels), 1, "", CAPTION_SAMPLER, 0)
-        return caption.text, (f"no sentence was given; the picture is taken for '{caption.text}'",)
+        note = f"no sentence was given; the picture is taken for '{caption.text}'"
+        return replace(self._read(caption.text), notes=(note,))
 
-    def _read(self, sentence: str, notes: tuple[str, ...]) -> Sentence:
-        """The sentence on the device, with further notes; none is silence."""
+    def _read(self, sentence: str) -> Sentence:
+        """The sentence on the device; none is silence."""
         if sentence.strip():
             read = read_blanks(self.painter.bundle.tokenizer, sentence, self.painter.bundle.most_words)
         else:
             words = self.painter.against("")
             read = Sentence("", words, torch.zeros_like(words, dtype=torch.bool))
-        device = self.painter.device
-        return replace(read, words=read.words.to(device), blanks=read.blanks.to(device), notes=(*notes, *read.notes))
+        return replace(read, words=read.words.to(self.painter.device), blanks=read.blanks.to(self.painter.device))
 
     def _canvas(self, task: Task, change: Change, seeds: Sequence[int]) -> Canvas:
         """Where the painting starts."""

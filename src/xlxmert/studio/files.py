@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.core.files import atomic_path
-from xlxmert.studio.results import Painting
+from xlxmert.studio.results import Edited, Painting
 
 MAKER = "xlxmert"
 """Written into every file, so that we know our own again."""
@@ -54,7 +54,7 @@ def check_free(path: Path, overwrite: bool = False) -> None:
         )
 
 
-def save_painting(path: Path, painting: Painting, overwrite: bool = False) -> None:
+def save_painting(path: Path, painting: Painting | Edited, overwrite: bool = False) -> None:
     """Write a painting as PNG, its prompt and seed inside, atomically; an earlier painting is replaced.
 
     Raises:
@@ -83,7 +83,7 @@ def save_picture(
 
 
 def save_gif(
-    path: Path, frames: Sequence[UInt8[np.ndarray, "S S 3"]], overwrite: bool = False, seconds: float = 3.0
+    path: Path, frames: Sequence[UInt8[np.ndarray, "height width 3"]], overwrite: bool = False, seconds: float = 3.0
 ) -> None:
     """Write frames as an endless GIF of about ``seconds``, the last frame held, atomically.
 
