@@ -287,6 +287,15 @@ def test_the_last_frame_is_the_result(studio: Studio, sentence: str, change, bes
     known_and_painted(edited)
 
 
+def test_what_no_window_has_reached_is_white(studio: Studio) -> None:
+    frames = [frame.picture for frame in studio.change_steps(PICTURE, "a dog", Extension("right", 4, 3), 0, QUICK)]
+    assert len(frames) == 9 and {frame.shape for frame in frames} == {(32, 80, 3)}
+    for number, frame in enumerate(frames):
+        there = 48 + 16 * (number // 3)
+        assert (frame[:, there:] == 255).all() and not (frame[:, :there] == 255).all(-1).all(0).any()
+        assert np.array_equal(frame[:, :32], PICTURE)
+
+
 def test_the_best_of_several_drafts_fits_at_least_as_well(studio: Studio) -> None:
     for sentence, options in (("a dog", QUICK), (HALF, QUICK)):
         found = [

@@ -120,6 +120,7 @@ class Editor:
         """Change a picture and show it after every step; the last frame is what `edit` gives.
 
         A step's codes are those of the window that is being filled; with blanks, the sentence's words come before them.
+        What no window has reached yet is white.
 
         Raises:
             UsageError: see `edit`.
@@ -133,7 +134,7 @@ class Editor:
                 (drawn,) = self._fill(task, canvas, window, [drawn]).drawn
             for step in self._steps(task, canvas, window, [drawn]):
                 canvas.put(window, self.grid, step.codes[:, -(self.grid**2) :])
-                yield Frame(step, self._picture(task, canvas, 0, seed))
+                yield Frame(step, self._picture(task, canvas, 0, seed, number + 1))
 
     def _task(self, picture: Picture, sentence: str, change: Change, options: PaintOptions, repaint: bool) -> Task:
         """Read and check everything before any work."""
@@ -143,7 +144,7 @@ class Editor:
                 "expected blanks in the sentence of a region or of a whole picture only, found them beside another "
                 "change: fill them in yourself, or choose a region"
             )
-        pixels = squashed(picture, self.size)[None].to(self.painter.device)  # (1, S, S, 3)
+        pixels = squashed(picture, self.size)[None]  # (1, S, S, 3)
         codes = self.teller.codes(pixels)[0].view(self.grid, self.grid)
         alone = not sentence.strip() and isinstance(change, Variation)
         read = self._own(pixels) if alone else self._read(sentence)
@@ -198,15 +199,17 @@ class Editor:
         after, before, unknown = (part.cpu().numpy() for part in (canvas.codes[row], plan.before, plan.unknown[row]))
         return Edited(picture, after, before, unknown, text, seed, sentence.notes, canvas.scores[row])
 
-    def _picture(self, task: Task, canvas: Canvas, row: int, seed: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One of the pictures as it is now."""
+    def _picture(
+        self, task: Task, canvas: Canvas, row: int, seed: int, reached: int | None = None
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """One of the pictures as it is now, as far as so many windows show it, by default all."""
         plan = canvas.plan
         if not task.repaint and not bool(plan.unknown[row].any()):
             return task.original
         painted = draw_canvas(
             lambda codes: self.painter.render(codes, [seed] * len(codes)),
             canvas.codes[row],
-            [plan.place, *plan.windows],
+            [plan.place, *plan.windows[:reached]],
             self.grid,
         )
         if task.repaint:

@@ -46,7 +46,9 @@ class Edited:
     notes: tuple[str, ...] = ()
     """What the user should know about the sentence, such as words that the model never saw."""
     score: float | None = None
-    """How well it fits its sentence, in log-odds, where it was chosen as the best of several drafts."""
+    """How well it fits its sentence, in log-odds, where it was chosen as the best of several drafts.
+
+    Of an extension it is the last window's."""
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ def draw_canvas(
     Args:
         render: draws a window of ``grid`` by ``grid`` cells.
         codes: the canvas.
-        windows: row and column of each window's first cell; together they cover the canvas.
+        windows: row and column of each window's first cell; what they leave out is white.
         grid: cells per side of a window.
     """
     places = list(dict.fromkeys(windows))
     cut = torch.stack([codes[row : row + grid, column : column + grid].flatten() for row, column in places])
     drawn = render(cut)
-    if len(drawn) == 1:
+    if codes.shape == (grid, grid):
         return drawn[0]
     side = len(drawn[0])
     cell = side // grid
@@ -39,7 +39,8 @@ def draw_canvas(
         there = slice(row * cell, row * cell + side), slice(column * cell, column * cell + side)
         total[there] += picture * tent
         weight[there] += tent
-    return np.round(total / weight).astype(np.uint8)
+    blended = np.divide(total, weight, out=np.full_like(total, 255), where=weight > 0)
+    return np.round(blended).astype(np.uint8)
 
 
 def keep_original(
