@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import tyro
 
+from xlxmert.cli.choices import PaintChoices
 from xlxmert.cli.common import Common, print_table
-from xlxmert.cli.samplers import SamplerOptions
 from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.core.images import contact_sheet
-from xlxmert.sampling import Guidance
 from xlxmert.studio.files import check_free, file_names, save_picture
 from xlxmert.studio.options import PaintOptions
 
@@ -33,20 +32,8 @@ class PaintingOptions(Common):
     """Pictures per prompt, with seeds seed, seed + 1, …"""
     seed: int = 0
     """The same seed and prompt give the same picture, alone or among others."""
-    sampling: tyro.conf.OmitArgPrefixes[SamplerOptions] = field(default_factory=SamplerOptions)
-    """How codes are chosen. What is not given keeps the sampler's default; each sampler has some of the options."""
-    guidance: float | None = None
-    """How much stronger than learned the words speak: 0 not at all, 1 much; by default what suits the checkpoint."""
-    guidance_ramp: bool = False
-    """Let the guidance grow while the picture fills, from nothing to --guidance."""
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    """Guide only while the share of settled cells lies between these two."""
-    negative: str = ""
-    """What the pictures should not show; needs guidance."""
-    best_of: int = 1
-    """Paint this many drafts of each picture and keep the one that fits its prompt best, as the model judges."""
-    likelihood: float = 0.0
-    """Weight of the prompt's likelihood beside the matching head when drafts are judged."""
+    choices: tyro.conf.OmitArgPrefixes[PaintChoices] = field(default_factory=PaintChoices)
+    """How pictures are painted. What is not given is as --quality says."""
     steps_gif: bool = False
     """Also write a GIF of every step."""
     sheet: bool = False
@@ -73,13 +60,7 @@ class PaintingOptions(Common):
         Raises:
             UsageError: a choice is out of range, or the choices contradict each other.
         """
-        sampler = self.sampling.build()
-        shaped = self.guidance_ramp or self.guidance_interval != (0.0, 1.0)
-        if shaped and self.guidance is None:
-            raise UsageError("expected --guidance beside --guidance-ramp and --guidance-interval, found none: try 1")
-        strength = self.guidance or 0.0
-        guidance = None if self.guidance is None else Guidance(strength, self.guidance_ramp, *self.guidance_interval)
-        return PaintOptions(sampler, guidance, self.negative, self.best_of, self.likelihood)
+        return self.choices.options()
 
     def places(self, wanted: Sequence[tuple[str, int]]) -> list[Path]:
         """Where the picture of each name and seed goes; whatever is in the way is told before anything is painted.

@@ -17,6 +17,7 @@ from xlxmert.sampling import (
     Raster,
     ReMDM,
     Revised,
+    Sampler,
 )
 from xlxmert.sampling.schedules import Schedule
 from xlxmert.studio.options import SAMPLER
@@ -58,8 +59,8 @@ CELLS = 64
 class SamplerOptions:
     """How codes are chosen. What is not given keeps the sampler's default; each sampler has some of the options."""
 
-    sampler: SamplerName = "maskgit"
-    """Which cells are settled when; as it comes, maskgit suits the bundled checkpoint best."""
+    sampler: SamplerName | None = None
+    """Which cells are settled when; by default what the quality says, and maskgit where its settings are given."""
     steps: int | None = None
     """Steps; of entropy the most there may be, of random the visits of cells. Not for raster and easy-first."""
     temperature: float | None = None
@@ -79,32 +80,36 @@ class SamplerOptions:
     revise: int = 0
     """Then judge every cell by all others and paint the least likely quarter again, this often, by any sampler."""
 
-    def build(self) -> AnySampler:
-        """The sampler of these options.
+    def build(self, standard: Sampler = SAMPLER) -> Sampler:
+        """The sampler of these options, or where none of them is given, the ``standard``.
 
         Raises:
             UsageError: an option is out of range, or the sampler has no such option.
         """
         if self.revise < 0:
             raise UsageError(f"expected a --revise of 0 rounds or more, found {self.revise}: try 2")
-        plain, takes = OFFERED[self.sampler]
-        settings = {takes[name]: value for name, value in self._given(takes).items()}
-        if "sweeps" in settings:
-            settings["sweeps"] /= CELLS
-        sampler: AnySampler = dataclasses.replace(plain, **settings)
+        sampler = standard if self.sampler is None and not self._settings() else self._named(self.sampler or "maskgit")
         return self._revised(sampler) if self.revise else sampler
 
-    def _given(self, takes: Mapping[str, str]) -> dict[str, Any]:
-        """The options that were given, all of which must be among those that the sampler takes."""
-        names = [field.name for field in dataclasses.fields(self) if field.name not in ("sampler", "revise")]
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        for name in given:
-            if name not in takes:
+    def _named(self, name: SamplerName) -> AnySampler:
+        """The sampler of this name with what is given; all of it must be among what the sampler takes."""
+        plain, takes = OFFERED[name]
+        given = self._settings()
+        for option in given:
+            if option not in takes:
                 known = ", ".join(map(_flag, takes))
-                raise UsageError(f"expected {known} for the sampler {self.sampler}, found {_flag(name)}: leave it out")
-        return given
+                raise UsageError(f"expected {known} for the sampler {name}, found {_flag(option)}: leave it out")
+        settings = {takes[option]: value for option, value in given.items()}
+        if "sweeps" in settings:
+            settings["sweeps"] /= CELLS
+        return dataclasses.replace(plain, **settings)
 
-    def _revised(self, first: AnySampler) -> Revised:
+    def _settings(self) -> dict[str, Any]:
+        """The settings that were given."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("sampler", "revise")]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def _revised(self, first: Sampler) -> Revised:
         """The sampler with rounds of revision, whose draws follow the same options."""
         plain = Revised(first, self.revise)
         draws = {"token_temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}

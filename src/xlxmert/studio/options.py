@@ -1,6 +1,8 @@
 """How a picture is painted: sampler, guidance, and how many drafts the best is chosen from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from xlxmert.core.errors import UsageError
 from xlxmert.sampling import Guidance, MaskGIT, Sampler
@@ -61,3 +63,11 @@ class PaintOptions:
 
 STANDARD = PaintOptions()
 """How pictures are painted unless the caller says otherwise."""
+Quality = Literal["draft", "standard", "high", "best"]
+QUALITIES: Mapping[Quality, PaintOptions] = {
+    "draft": PaintOptions(MaskGIT(steps=8, token_temperature=0.5)),
+    "standard": STANDARD,
+    "high": PaintOptions(SAMPLER, best_of=2, likelihood=30.0),
+    "best": PaintOptions(SAMPLER, best_of=8, likelihood=30.0),
+}
+"""Time for quality, along the frontier that `xlxmert.recipes.painting_study` measured."""
