@@ -148,7 +148,7 @@ def test_bad_files_are_one_clear_line_and_nothing_is_written(run, road: Path, tm
         (("vqa", *pictures), 2, "expected --questions for vqa on files, found none"),
         (("nlvr2", *files(road, "nlvr2")[2:]), 2, "expected --images for nlvr2"),
         (("vqa", *files(road, "vqa"), "--choices", tmp_path / "x.json"), 2, "expected no --choices for vqa"),
-        (("paint", *files(road, "vqa")), 2, "expected one of vqa, gqa, nlvr2, retrieval to score on files"),
+        (("match", *files(road, "vqa")), 2, "expected one of paint, caption, vqa, gqa, nlvr2, retrieval to score"),
         (("vqa", "gqa", *files(road, "vqa")), 2, "expected one task to score on files, found 2"),
         (files_of_no_task(road), 2, "expected one task to score on files, found 0"),
     ]

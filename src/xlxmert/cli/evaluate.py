@@ -12,10 +12,18 @@ from xlxmert.cli.progress import progress_bar
 from xlxmert.cli.samplers import SamplerOptions
 from xlxmert.core.errors import UsageError
 from xlxmert.core.files import write_json
-from xlxmert.recipes.evaluate import MAIN, evaluate_world
+from xlxmert.metrics.caption_java import JavaScore
+from xlxmert.recipes.evaluate import MAIN, WorldTest, measure_world
 from xlxmert.recipes.evaluate_files import Files, check_files, evaluate_files
+from xlxmert.recipes.evaluate_paint import PICTURES, PaintTest, evaluate_paint
+from xlxmert.recipes.judging import ON_WORLD, Judging
+from xlxmert.studio.options import STANDARD
 
-TaskName = Literal["paint", "caption", "vqa", "match", "gqa", "nlvr2", "retrieval"]
+TaskName = Literal["paint", "caption", "vqa", "match", "gqa", "nlvr2", "retrieval", "fidelity", "r-precision", "hummus"]
+PAINTING = ("paint", "fidelity", "r-precision", "hummus")
+"""Tasks that paint, of which several may be measured together on files."""
+ON_THE_WORLD = 200
+"""Pictures of the built-in world, by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +33,18 @@ class Options(Common):
     xlxmert evaluate paint vqa --pictures 200 --split heldout
 
     xlxmert evaluate vqa --images val2014 --questions QUESTIONS --annotations ANNOTATIONS
+
+    xlxmert evaluate paint --images val2014 --captions captions_val2014.json
     """
 
     tasks: Annotated[tuple[TaskName, ...], tyro.conf.Positional] = ()
     """What to measure; the first four by default. ``paint`` brings the ceiling: pictures rebuilt from their true codes.
-    ``nlvr2`` needs a checkpoint that was fine-tuned on it."""
+    ``nlvr2`` needs a checkpoint that was fine-tuned on it. ``fidelity``, ``r-precision`` and ``hummus`` measure
+    paintings as papers do; on files, ``paint`` is the first two of them."""
     split: Literal["test", "val", "heldout"] = "test"
     """heldout has combinations of noun, colour and setting that no training picture shows."""
-    pictures: int = 200
-    """How many pictures of the built-in world."""
+    pictures: int | None = None
+    """How many pictures: by default 200 of the built-in world, and on files up to 30,000 that are painted."""
     seed: int = 0
     """Of the world and of the painting."""
     sampling: tyro.conf.OmitArgPrefixes[SamplerOptions] = field(default_factory=SamplerOptions)
@@ -42,45 +53,106 @@ class Options(Common):
     """How much stronger than learned the words speak; by default what suits the checkpoint."""
     files: tyro.conf.OmitArgPrefixes[Files] = field(default_factory=Files)
     """Files of the published formats instead of the built-in world."""
+    network: Literal["auto", "torch-fidelity", "fid-helper", "efficientnet-lite0"] = "auto"
+    """fidelity: whose features are compared; auto takes the first that is installed."""
+    scorer: str | None = None
+    """r-precision: who says which caption fits: own (the checkpoint's matching head), world (the world's parser), clip
+    or clip:MODEL/WEIGHTS; by default world on the world and own on files."""
+    words: Literal["coco", "world"] | None = None
+    """r-precision and hummus: whose words are swapped and hidden; by default the world's there and COCO's on files."""
+    java: tuple[JavaScore, ...] = ()
+    """caption: further scores, which need Java and the package pycocoevalcap."""
+    painted: Path | None = None
+    """On files: measure the pictures of this folder, whoever painted them, instead of painting any."""
+    keep: Path | None = None
+    """Keep what is painted in this folder; an interrupted painting goes on there."""
     out: Path | None = None
     """Also write the scores to this JSON file."""
 
 
 def run(options: Options) -> int:
     """Measure, print and keep the scores."""
+    if options.keep is not None and not set(options.tasks or MAIN) & set(PAINTING):
+        raise UsageError("expected a task that paints beside --keep, found none: add paint, or leave --keep out")
     return _on_files(options) if options.files.given else _on_world(options)
 
 
 def _on_world(options: Options) -> int:
+    if options.painted is not None:
+        raise UsageError("expected --images and --captions beside --painted, found none: pass the real pictures' files")
     sampler = options.sampling.build()
-    studio, tasks = options.studio(), options.tasks or MAIN
-    scores = evaluate_world(
-        studio, options.pictures, options.split, options.seed, tasks, sampler, guidance=options.guidance
+    test = WorldTest(
+        options.tasks or MAIN,
+        ON_THE_WORLD if options.pictures is None else options.pictures,
+        options.split,
+        options.seed,
+        STANDARD.with_changes(sampler, options.guidance),
+        judging=_judging(options, ON_WORLD),
+        java=options.java,
+        keep=options.keep,
     )
+    found = measure_world(options.studio(), test, options.checkpoint or "")
     report = {
         "split": options.split,
-        "pictures": options.pictures,
+        "pictures": test.pictures,
         "seed": options.seed,
         "sampler": repr(sampler),
         "guidance": options.guidance,
-        "scores": scores,
+        "scores": found.scores,
     }
-    _tell(options, report, f"{options.pictures} pictures of the split {options.split}")
+    _tell(options, report | found.details, f"{test.pictures} pictures of the split {options.split}")
     return 0
 
 
 def _on_files(options: Options) -> int:
+    if options.tasks and set(options.tasks) <= set(PAINTING):
+        return _paintings(options)
     if len(options.tasks) != 1:
         raise UsageError(f"expected one task to score on files, found {len(options.tasks)}: name vqa, for example")
     (task,) = options.tasks
     check_files(task, options.files)
     with progress_bar("answering") as progress:
-        found = evaluate_files(options.studio(), task, options.files, progress)
-    named = {name: str(path) for name, path in options.files.given.items()}
-    report: dict[str, Any] = {"task": task, "files": named, "examples": found.examples}
+        found = evaluate_files(options.studio(), task, options.files, progress, options.java)
+    report: dict[str, Any] = {"task": task, "files": _named(options), "examples": found.examples}
     report |= {"shortened": found.shortened, "scores": found.scores}
     _tell(options, report, f"{found.examples} examples of {task}")
     return 0
+
+
+def _paintings(options: Options) -> int:
+    """Paintings against real pictures."""
+    files = options.files
+    if files.images is None or files.captions is None or len(files.given) > 2:
+        given = " and ".join(f"--{name}" for name in files.given)
+        raise UsageError(f"expected --images and --captions, and no other files, for paintings, found {given}")
+    sampler = options.sampling.build()
+    test = PaintTest(
+        files.images,
+        files.captions,
+        PICTURES if options.pictures is None else options.pictures,
+        options.seed,
+        STANDARD.with_changes(sampler, options.guidance),
+        _judging(options, Judging()),
+        options.painted,
+        options.keep,
+    )
+    with progress_bar("measuring" if options.painted else "painting") as progress:
+        found = evaluate_paint(options.studio(), options.tasks, test, options.checkpoint or "", progress)
+    report: dict[str, Any] = {"tasks": list(options.tasks), "files": _named(options), "pictures": found.pictures}
+    report |= {"seed": options.seed, "sampler": repr(sampler), "guidance": options.guidance}
+    report |= {"shortened": found.shortened, "scores": found.scores}
+    _tell(options, report | found.details, f"{found.pictures} paintings")
+    return 0
+
+
+def _judging(options: Options, usual: Judging) -> Judging:
+    return Judging(options.network, options.scorer or usual.scorer, options.words or usual.words)
+
+
+def _named(options: Options) -> dict[str, str]:
+    """The files that were given, for the report."""
+    named = {name: str(path) for name, path in options.files.given.items()}
+    return named | ({"painted": str(options.painted)} if options.painted is not None else {})
 
 
 def _tell(options: Options, report: Mapping[str, Any], title: str) -> None:

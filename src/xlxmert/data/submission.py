@@ -1,4 +1,4 @@
-"""Answers as the test servers take them, to and from files: VQA v2 and GQA (JSON), NLVR2 (CSV).
+"""Answers as the test servers take them, to and from files: COCO captions, VQA v2 and GQA (JSON), NLVR2 (CSV).
 
 What is written can be sent as it is; the readers check files of others too, and give what ``metrics`` scores.
 """
@@ -11,9 +11,36 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import write_text
 from xlxmert.data.entries import Entry, brief, read_list, write_list
 from xlxmert.data.nlvr2 import picture_names
+from xlxmert.data.records import Id
 
-_Key = TypeVar("_Key", int, str)
+_Key = TypeVar("_Key", int, str, Id)
 _Value = TypeVar("_Value", str, bool)
+
+
+def write_caption_submission(path: Path, captions: Mapping[Id, str], asked: Collection[Id] | None = None) -> None:
+    """Write COCO's result file of captions: ``[{"image_id": 42, "caption": "a dog"}, …]``, whole or not at all.
+
+    Args:
+        path: the file, for example ``captions_val2014_results.json``.
+        captions: by picture id.
+        asked: the ids of the split's pictures, all of which must be described; None checks nothing.
+
+    Raises:
+        XlxmertError: there is no caption, a picture is not described or was not asked about, or the file cannot be
+            written.
+    """
+    _check_complete(captions, asked, path)
+    write_list(path, ({"image_id": name, "caption": caption} for name, caption in captions.items()))
+
+
+def read_caption_submission(path: Path, asked: Collection[Id] | None = None) -> dict[Id, str]:
+    """Captions by picture id, as they stand in COCO's result file.
+
+    Raises:
+        XlxmertError: as for `read_vqa_submission`.
+    """
+    found = ((entry, entry.identity("image_id"), entry.text("caption")) for entry in read_list(path))
+    return _collected(found, asked, "picture id", path)
 
 
 def write_vqa_submission(path: Path, answers: Mapping[int, str], asked: Collection[int] | None = None) -> None:

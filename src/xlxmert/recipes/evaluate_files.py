@@ -19,18 +19,33 @@ from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.coco import read_captions
 from xlxmert.data.gqa import read_choices, read_gqa
 from xlxmert.data.nlvr2 import read_nlvr2
-from xlxmert.data.records import QuestionRecord
-from xlxmert.data.submission import write_gqa_submission, write_nlvr2_submission, write_vqa_submission
+from xlxmert.data.records import Id, QuestionRecord
+from xlxmert.data.submission import (
+    write_caption_submission,
+    write_gqa_submission,
+    write_nlvr2_submission,
+    write_vqa_submission,
+)
 from xlxmert.data.vqa import read_vqa
+from xlxmert.metrics.caption import caption_scores
+from xlxmert.metrics.caption_java import JavaScore, need_java
 from xlxmert.metrics.gqa import Choices
+from xlxmert.recipes.judging import readable
 from xlxmert.recipes.reading import Progress, no_progress
 from xlxmert.recipes.sources import finder
 from xlxmert.studio import Studio
 from xlxmert.tasks.scoring import score_gqa, score_nlvr2, score_retrieval, score_vqa
 
-NEEDED = {"vqa": "questions", "gqa": "questions", "nlvr2": "statements", "retrieval": "captions"}
+NEEDED = {
+    "caption": "captions",
+    "vqa": "questions",
+    "gqa": "questions",
+    "nlvr2": "statements",
+    "retrieval": "captions",
+}
 """The file that each task cannot do without."""
 ALLOWED = {
+    "caption": ("submission",),
     "vqa": ("annotations", "submission"),
     "gqa": ("choices", "submission"),
     "nlvr2": ("submission",),
@@ -59,7 +74,7 @@ class Files:
     statements: Path | None = None
     """nlvr2: dev.json, test1.json and their like."""
     captions: Path | None = None
-    """retrieval: COCO's captions_*.json; all its pictures meet all its captions."""
+    """paint, caption and retrieval: COCO's captions_*.json."""
     submission: Path | None = None
     """Write the answers here, as the task's test server takes them."""
 
@@ -83,8 +98,21 @@ class FileReport:
     """Sentences that were longer than the model can read and lost their last words."""
 
 
-def evaluate_files(studio: Studio, task: str, files: Files, progress: Progress = no_progress) -> FileReport:
+def evaluate_files(
+    studio: Studio,
+    task: str,
+    files: Files,
+    progress: Progress = no_progress,
+    java: Sequence[JavaScore] = (),
+) -> FileReport:
     """Answer all of a file's questions, score them if the right answers are known, and write them if that is wanted.
+
+    Args:
+        studio: answers.
+        task: which of `NEEDED`.
+        files: where its questions and pictures are.
+        progress: told how much is done.
+        java: what captions are scored with besides.
 
     Raises:
         UsageError: files are missing or belong to another task.
@@ -92,6 +120,8 @@ def evaluate_files(studio: Studio, task: str, files: Files, progress: Progress =
             submission cannot be written.
     """
     check_files(task, files)
+    if task == "caption":
+        return _caption(studio, files, progress, java)
     return {"vqa": _vqa, "gqa": _gqa, "nlvr2": _nlvr2, "retrieval": _retrieval}[task](studio, files, progress)
 
 
@@ -102,7 +132,7 @@ def check_files(task: str, files: Files) -> None:
         UsageError: it lacks one or has one too many, or the submission would replace a folder.
     """
     if task not in NEEDED:
-        raise UsageError(f"expected one of {', '.join(NEEDED)} to score on files, found '{task}': name one")
+        raise UsageError(f"expected one of {', '.join(('paint', *NEEDED))} to score on files, found '{task}': name one")
     needed = {"images", NEEDED[task]}
     if missing := sorted(needed - files.given.keys()):
         raise UsageError(f"expected --{missing[0]} for {task} on files, found none: pass it")
@@ -110,6 +140,27 @@ def check_files(task: str, files: Files) -> None:
         raise UsageError(f"expected no --{strange[0]} for {task}: leave it out")
     if files.submission is not None and files.submission.is_dir():
         raise UsageError(f"expected to write a file at {files.submission}, found a folder: name a file in it")
+
+
+def _caption(studio: Studio, files: Files, progress: Progress, java: Sequence[JavaScore]) -> FileReport:
+    assert files.images is not None and files.captions is not None
+    for name in java:
+        need_java(name)
+    pictures, records = read_captions(files.captions)
+    references: dict[Id, list[str]] = {}
+    for record in _some(records, files.captions, "captions"):
+        references.setdefault(record.picture_id, []).append(record.text)
+    find = finder(files.images, pictures, files.captions)
+    paths = [find(name) for name in references]
+    written: list[str] = []
+    progress(0, len(paths))
+    for start in range(0, len(paths), PICTURES):
+        written += [captions[0].text for captions in studio.caption(paths[start : start + PICTURES])]
+        progress(len(written), len(paths))
+    scores = caption_scores(written, list(references.values()), java)
+    if files.submission is not None:
+        write_caption_submission(files.submission, dict(zip(references, written, strict=True)))
+    return FileReport(len(paths), {f"caption/{name}": value for name, value in scores.items()}, files.submission)
 
 
 def _vqa(studio: Studio, files: Files, progress: Progress) -> FileReport:
@@ -149,7 +200,7 @@ def _nlvr2(studio: Studio, files: Files, progress: Progress) -> FileReport:
     records = _some(read_nlvr2(files.statements), files.statements, "statements")
     find = finder(files.images, (), files.statements)
     sides = [(find(record.left_id), find(record.right_id)) for record in records]
-    told, cut = _readable(studio, [record.sentence for record in records])
+    told, cut = readable(studio, [record.sentence for record in records])
     judgements: list[bool] = []
     progress(0, len(records))
     for start in range(0, len(records), TOGETHER):
@@ -170,7 +221,7 @@ def _retrieval(studio: Studio, files: Files, progress: Progress) -> FileReport:
     find = finder(files.images, pictures, files.captions)
     rows = {picture.id: row for row, picture in enumerate(pictures)}
     paths = [find(picture.id) for picture in pictures]
-    told, cut = _readable(studio, [caption.text for caption in captions])
+    told, cut = readable(studio, [caption.text for caption in captions])
     odds: list[np.ndarray] = []
     progress(0, len(paths))
     for start in range(0, len(paths), PICTURES):
@@ -186,7 +237,7 @@ def _replies(
     """An answer to every question, those about one picture together; and how many questions were shortened."""
     find = finder(images, (), source)
     paths = [find(record.picture_id) for record in _some(records, source, "questions")]
-    told, cut = _readable(studio, [record.text for record in records])
+    told, cut = readable(studio, [record.text for record in records])
     order = sorted(range(len(records)), key=paths.__getitem__)
     replies: dict[int, str] = {}
     progress(0, len(records))
@@ -196,17 +247,6 @@ def _replies(
         replies |= dict(zip(some, found, strict=True))
         progress(len(replies), len(records))
     return [replies[i] for i in range(len(records))], cut
-
-
-def _readable(studio: Studio, texts: Sequence[str]) -> tuple[list[str], int]:
-    """The texts without the last words of those that are too long for the model; and how many these are."""
-    tokenizer, most = studio.bundle.tokenizer, studio.bundle.most_words
-    kept = []
-    for text in texts:
-        while len(tokenizer.ids(text)) - 2 > most and " " in text.strip():
-            text = text.strip().rpartition(" ")[0]
-        kept.append(text)
-    return kept, sum(short != text for short, text in zip(kept, texts, strict=True))
 
 
 def _choices(path: Path, records: Iterable[QuestionRecord]) -> Choices:

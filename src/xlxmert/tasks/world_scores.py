@@ -19,6 +19,7 @@ from xlxmert.data.world.questions import Question, annotate, make_questions
 from xlxmert.data.world.render import render
 from xlxmert.data.world.scene import FACT_KINDS, WORLD, Cut, Fact, Scene, make_scene
 from xlxmert.metrics.caption import caption_scores
+from xlxmert.metrics.caption_java import JavaScore
 from xlxmert.metrics.vqa import Question as Asked
 from xlxmert.metrics.vqa import vqa_scores
 from xlxmert.tasks.world_reasoning import (
@@ -62,6 +63,8 @@ class Predictors:
     """As ``answer``, for GQA's questions."""
     verify: Verifier | None = None
     retrieve: Retriever | None = None
+    java: tuple[JavaScore, ...] = ()
+    """What captions are scored with besides; it needs Java."""
 
 
 def examples(split: str, count: int, seed: int = 0, cut: Cut = WORLD) -> list[Example]:
@@ -152,7 +155,9 @@ def _captions(found: Sequence[Example], predictors: Predictors) -> Iterator[tupl
     ]
     yield "caption/things_named", sum(len(a & b) for a, b in things) / sum(len(a) for a, _ in things)
     references = [[caption.text for caption in example.captions] for example in found]
-    yield from ((f"caption/{name}", value) for name, value in caption_scores(texts, references).items())
+    yield from (
+        (f"caption/{name}", value) for name, value in caption_scores(texts, references, predictors.java).items()
+    )
 
 
 def _answers(found: Sequence[Example], predictors: Predictors) -> Iterator[tuple[str, float]]:
