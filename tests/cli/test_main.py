@@ -31,8 +31,8 @@ def test_every_verb_is_a_module_and_every_module_a_verb() -> None:
 
 
 def test_an_unknown_verb_is_answered_with_the_nearest(run) -> None:
-    code, out, err = run("pant", "a dog")
-    assert (code, out) == (2, "") and err == "error: expected a verb, found 'pant': did you mean paint?\n"
+    code, out, err = run("paimt", "a dog")
+    assert (code, out) == (2, "") and err == "error: expected a verb, found 'paimt': did you mean paint?\n"
     assert run("zzz")[0] == 2
     assert run()[0] == 2
 

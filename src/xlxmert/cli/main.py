@@ -27,6 +27,7 @@ VERBS = {
     "retrieve": "find pictures for sentences, or sentences for pictures",
     "attend": "draw what attends to what",
     "evaluate": "measure a checkpoint",
+    "rate": "let people rate pictures, and score their answers",
     "convert": "read and write published checkpoints",
     "serve": "open the web studio",
     "demo": "paint, caption and answer with the bundled checkpoint; write a gallery",
