@@ -159,6 +159,10 @@ def test_bad_requests_and_files_are_one_line(run, one: Path, tmp_path: Path) -> 
         write_json(tmp_path / f"{name}.json", content)
     write_text(tmp_path / "columns.csv", "a,b\n1,2\n")
     write_text(tmp_path / "cut.json", "{")
+    write_text(tmp_path / "long.csv", "page,rater,item,answer\n0,1,2," + "x" * 200_000)
+    write_json(tmp_path / "half_key.json", {"page": page, "kind": "hummus", "items": {"1": {"category": "noun"}}})
+    write_json(tmp_path / "pair_key.json", {"page": page, "kind": "fidelity", "items": {"1": {"left": "one"}}})
+    count = ("hummus", "--count", 0)
     export = ("rate", "export")
     wrong: list[tuple[tuple[object, ...], int, str]] = [
         (("rate", "score", key, tmp_path / "foreign.json"), 1, "pass the key that was written with that page"),
@@ -167,8 +171,12 @@ def test_bad_requests_and_files_are_one_line(run, one: Path, tmp_path: Path) -> 
         (("rate", "score", key, tmp_path / "list.json"), 1, "download them again"),
         (("rate", "score", key, tmp_path / "columns.csv"), 1, "expected the columns page, rater"),
         (("rate", "score", key, tmp_path / "cut.json"), 1, "cut short"),
+        (("rate", "score", key, tmp_path / "long.csv"), 1, "field larger than"),
+        (("rate", "score", tmp_path / "half_key.json", tmp_path / "empty.json"), 1, "the key of a rating page"),
+        (("rate", "score", tmp_path / "pair_key.json", tmp_path / "empty.json"), 1, "the key of a rating page"),
+        ((*export, *count, "--pictures", one, "--out", tmp_path / "x"), 2, "expected at least one blank"),
         (("rate", "score", key, tmp_path / "none.csv"), 1, "could not read the answers"),
-        (("rate", "score", tmp_path / "list.json", tmp_path / "empty.json"), 1, "expected the key of a rating page"),
+        (("rate", "score", tmp_path / "list.json", tmp_path / "empty.json"), 1, "the key of a rating page"),
         ((*export, "semantics", "--pictures", one, "--out", tmp_path / "x"), 2, "expected --against for semantics"),
         ((*export, "hummus", "--pictures", one, "--against", one, "--out", tmp_path / "x"), 2, "expected no --against"),
         ((*export, "fidelity", "--pictures", one, "--against", one, "--out", tmp_path / "x"), 2, "two different names"),

@@ -91,7 +91,8 @@ def _on_world(options: Options) -> int:
         java=options.java,
         keep=options.keep,
     )
-    found = measure_world(options.studio(), test, options.checkpoint or "")
+    with progress_bar("painting") as progress:
+        found = measure_world(options.studio(), test, options.checkpoint or "", progress)
     report = {
         "split": options.split,
         "pictures": test.pictures,

@@ -1,6 +1,6 @@
 """Scores of a checkpoint on the built-in world: the studio's abilities behind the evaluator's predict functions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from xlxmert.data.world.scene import WORLD, Cut
 from xlxmert.metrics.caption_java import JavaScore, need_java
 from xlxmert.recipes.judging import ON_WORLD, Asked, Judging, measures_of
 from xlxmert.recipes.judging import TASKS as OF_PAINTINGS
-from xlxmert.recipes.paintings import Order, made_by, paint_folder, painter, start_folder
+from xlxmert.recipes.paintings import Order, Pixels, made_by, paint_folder, painter, start_folder
+from xlxmert.recipes.reading import Progress, no_progress
 from xlxmert.sampling import Sampler
 from xlxmert.studio import Studio
 from xlxmert.studio.options import SAMPLER, STANDARD, PaintOptions
@@ -84,13 +85,16 @@ def evaluate_world(
     return measure_world(studio, WorldTest(tasks, pictures, split, seed, painting, cut)).scores
 
 
-def measure_world(studio: Studio, test: WorldTest, checkpoint: str = "") -> WorldReport:
+def measure_world(
+    studio: Studio, test: WorldTest, checkpoint: str = "", progress: Progress = no_progress
+) -> WorldReport:
     """As `evaluate_world`, with what belongs beside the scores.
 
     Args:
         studio: the checkpoint.
         test: what is measured, and how.
         checkpoint: what the studio was opened from, for the list of kept paintings.
+        progress: told how many pictures are painted.
 
     Raises:
         UsageError: a split or count is unknown or out of range, or a choice does not go with another.
@@ -102,7 +106,7 @@ def measure_world(studio: Studio, test: WorldTest, checkpoint: str = "") -> Worl
     measures = _measures(studio, found, test)
     painted: list[UInt8[Tensor, "B S S 3"]] = []
     if measures or "paint" in test.tasks:
-        painted.append(_painted(studio, found, test, checkpoint))
+        painted.append(_painted(studio, found, test, checkpoint, progress))
     scores = score_world(found, _predictors(studio, test, lambda prompts: painted[0]))
     for measure in measures:
         _show(measure, found, painted[0])
@@ -116,15 +120,22 @@ def _measures(studio: Studio, found: Sequence[Example], test: WorldTest) -> list
     return measures_of(test.tasks, Asked(captions, range(len(found)), pool), studio, test.judging, test.seed)
 
 
-def _painted(studio: Studio, found: Sequence[Example], test: WorldTest, checkpoint: str) -> UInt8[Tensor, "B S S 3"]:
+def _painted(
+    studio: Studio, found: Sequence[Example], test: WorldTest, checkpoint: str, progress: Progress
+) -> UInt8[Tensor, "B S S 3"]:
     """A picture of every example's first caption."""
     orders = [Order(place, each.captions[0].text, test.seed + place) for place, each in enumerate(found)]
     paint = painter(studio, test.painting)
+    stream: Iterator[tuple[int, Pixels]]
     if test.keep is None:
-        pictures = list(paint([order.caption for order in orders], [order.seed for order in orders]))
+        stream = enumerate(paint([order.caption for order in orders], [order.seed for order in orders]))
     else:
         folder = start_folder(test.keep, orders, made_by(studio, checkpoint, test.painting, "world"))
-        pictures = [pixels for _, pixels in paint_folder(folder, paint)]
+        stream = paint_folder(folder, paint)
+    pictures = []
+    for place, pixels in stream:
+        pictures.append(pixels)
+        progress(place + 1, len(orders))
     return torch.from_numpy(np.stack(pictures))
 
 

@@ -8,7 +8,7 @@ run on pictures of the built-in world, written as COCO files.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,25 +97,37 @@ def evaluate_paint(
     wanted = {each for task in tasks for each in (PAINT if task == "paint" else (task,))}
     orders, pool, real = _plan(test)
     told, cut = readable(studio, [order.caption for order in orders])
-    orders = [Order(order.id, text, order.seed) for order, text in zip(orders, told, strict=True)]
+    orders = [replace(order, caption=text) for order, text in zip(orders, told, strict=True)]
     asked = Asked(told, [order.id for order in orders], pool)
     measures = measures_of(sorted(wanted), asked, studio, test.judging, test.seed)
     stream = _painted(studio, test, orders, checkpoint)
-    seen, total = 0, len(orders) * (1 + any(isinstance(each, Fidelity) for each in measures))
-    progress(0, total)
-    for measure in measures:
-        if isinstance(measure, Fidelity):
-            for _, some in _chunks(enumerate(load_picture(path, studio.size) for path in real)):
-                measure.see_real(some)
-                seen += len(some)
-                progress(seen, total)
-    for places, some in _chunks(stream):
-        _see(measures, places, some)
-        seen += len(some)
-        progress(seen, total)
+    _look(measures, (load_picture(path, studio.size) for path in real), stream, len(real), progress)
     details = {name: value for measure in measures for name, value in measure.details().items()}
     scores = {name: value for measure in measures for name, value in measure.scores().items()}
     return PaintReport(len(orders), scores, details, cut)
+
+
+def _look(
+    measures: Sequence[Measure],
+    real: Iterable[Pixels],
+    painted: Iterable[tuple[int, Pixels]],
+    count: int,
+    progress: Progress,
+) -> None:
+    """Show all pictures to the measures: the real ones first, to whom they matter, since one may be broken."""
+    comparing = [measure for measure in measures if isinstance(measure, Fidelity)]
+    total, seen = count * (2 if comparing else 1), 0
+    progress(0, total)
+    for _, some in _chunks(enumerate(real) if comparing else ()):
+        for fidelity in comparing:
+            fidelity.see_real(some)
+        seen += len(some)
+        progress(seen, total)
+    for places, some in _chunks(painted):
+        for measure in measures:
+            measure.see(places, some)
+        seen += len(some)
+        progress(seen, total)
 
 
 def _plan(test: PaintTest) -> tuple[list[Order], list[tuple[Id, str]], list[Path]]:
@@ -185,8 +197,3 @@ def _chunks(stream: Iterable[tuple[int, Pixels]]) -> Iterator[tuple[list[int], t
             places, pixels = [], []
     if pixels:
         yield places, torch.from_numpy(np.stack(pixels))
-
-
-def _see(measures: Iterable[Measure], places: Sequence[int], some: torch.Tensor) -> None:
-    for measure in measures:
-        measure.see(places, some)

@@ -52,6 +52,8 @@ def export_hummus(
         UsageError: no caption has a word of the lists.
         XlxmertError: a picture cannot be read, or the files cannot be written.
     """
+    if count < 1:
+        raise UsageError(f"expected at least one blank of each category, found {count}: pass --count 100, for example")
     captions = [each.caption for each in shown]
     found = [gap for category in HIDDEN for gap in gaps(captions, lexicon, category, seed, count)]
     if not found:

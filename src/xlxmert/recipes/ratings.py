@@ -77,9 +77,20 @@ def read_key(path: Path) -> dict[str, Any]:
         XlxmertError: the file is missing or no key.
     """
     key = read_json(path)
-    if not isinstance(key, dict) or not {"page", "kind", "items"} <= key.keys():
+    if not isinstance(key, dict) or not _is_key(key):
         raise XlxmertError(f"expected the key of a rating page in {path}, found something else: pass key.json")
     return key
+
+
+def _is_key(key: Mapping[str, Any]) -> bool:
+    """Whether all that scoring looks at is there."""
+    items, systems = key.get("items"), key.get("systems")
+    if "page" not in key or not isinstance(items, dict) or not all(isinstance(item, dict) for item in items.values()):
+        return False
+    if key.get("kind") == "hummus":
+        return all({"category", "forms"} <= item.keys() for item in items.values())
+    both = isinstance(systems, dict) and {"one", "other"} <= systems.keys()
+    return both and all("left" in item for item in items.values())
 
 
 def read_answers(path: Path) -> Iterator[Answers]:
@@ -100,16 +111,14 @@ def read_answers(path: Path) -> Iterator[Answers]:
 
 def _from_csv(path: Path) -> Iterator[Answers]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
+        names, content = rows.fieldnames, list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise XlxmertError(f"could not read the answers in {path}: {error}") from error
-    rows = csv.DictReader(io.StringIO(text))
-    if rows.fieldnames is None or not set(COLUMNS) <= set(rows.fieldnames):
-        raise XlxmertError(
-            f"expected the columns {', '.join(COLUMNS)} in {path}, found {rows.fieldnames}: download again"
-        )
+    if names is None or not set(COLUMNS) <= set(names):
+        raise XlxmertError(f"expected the columns {', '.join(COLUMNS)} in {path}, found {names}: download them again")
     people: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for row in rows:
+    for row in content:
         page, rater, item, answer = (row[name] or "" for name in COLUMNS)
         people[page, rater][item] = answer
     for (page, rater), answers in people.items():

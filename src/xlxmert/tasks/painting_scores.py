@@ -72,6 +72,7 @@ class Fidelity:
     _painted: list[Tensor] = field(default_factory=list)
     _logits: list[Tensor] = field(default_factory=list)
     _real: list[Tensor] = field(default_factory=list)
+    _known: dict[tuple[int, int], dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def see(self, places: Sequence[int], painted: UInt8[Tensor, "B S S 3"]) -> None:
         """Keep the features of painted pictures."""
@@ -96,6 +97,13 @@ class Fidelity:
 
     @property
     def _measured(self) -> dict[str, dict[str, Any]]:
+        """All that is measured of the pictures seen so far: slow, so it is kept."""
+        seen = len(self._painted), len(self._real)
+        if seen not in self._known:
+            self._known[seen] = self._measure()
+        return self._known[seen]
+
+    def _measure(self) -> dict[str, dict[str, Any]]:
         painted, real = (torch.cat(part).double().numpy() for part in (self._painted, self._real))
         kid = asdict(kernel_distance(painted, real, seed=self.seed))
         found: dict[str, dict[str, Any]] = {
@@ -134,6 +142,11 @@ class RPrecision:
             for kind, part in zip(some, np.split(row, ends[:-1]), strict=True):
                 self._chances[kind][place] = float(own_first(part[None])[0])
 
+    @property
+    def _kinds(self) -> list[str]:
+        """The kinds of which some were asked, in their own order."""
+        return [kind for kind in self.choices if kind in self._chances]
+
     @cached_property
     def _by_place(self) -> dict[int, dict[str, Choice]]:
         table: dict[int, dict[str, Choice]] = defaultdict(dict)
@@ -144,7 +157,7 @@ class RPrecision:
 
     def scores(self) -> dict[str, float]:
         """``r-precision/easy``, ``r-precision/hard/…`` and ``r-precision/hard``, the mean of its categories."""
-        means = {kind: float(np.mean(list(found.values()))) for kind, found in self._chances.items()}
+        means = {kind: float(np.mean(list(self._chances[kind].values()))) for kind in self._kinds}
         hard = [value for kind, value in means.items() if kind.startswith("hard/")]
         scores = {f"r-precision/{kind}": value for kind, value in means.items()}
         return scores | ({"r-precision/hard": float(np.mean(hard))} if hard else {})
@@ -152,7 +165,8 @@ class RPrecision:
     def details(self) -> dict[str, Any]:
         """The scorer, and for each kind how many pictures, captions beside each, and the spread over folds."""
         kinds = {}
-        for kind, found in self._chances.items():
+        for kind in self._kinds:
+            found = self._chances[kind]
             chances = np.array([found[place] for place in sorted(found)])
             spread = r_precision(chances, FOLDS).std if len(chances) >= FOLDS else None
             captions = len(self.choices[kind][0].captions)
