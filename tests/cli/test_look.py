@@ -94,7 +94,7 @@ def test_evaluate_measures_the_bundled_checkpoint(run, tmp_path: Path) -> None:
     code, out, _ = run("evaluate", "paint", "vqa", "match", *words, "--json")
     report = json.loads(out)
     assert code == 0 and report == json.loads((tmp_path / "scores.json").read_text())
-    assert report["sampler"].startswith("MaskGIT(steps=2") and report["guidance"] == 0
+    assert report["sampler"].startswith("MaskGIT(steps=2") and report["guidance"]["strength"] == 0
     assert {"paint/facts", "rebuild/facts", "vqa/overall", "match/accuracy"} <= report["scores"].keys()
     assert "caption/facts" not in report["scores"]
     assert report["scores"]["vqa/overall"] > 0.5 and report["scores"]["match/accuracy"] > 0.5

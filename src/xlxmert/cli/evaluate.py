@@ -1,5 +1,6 @@
 """``xlxmert evaluate``: measures a checkpoint, on the built-in world or on files of the published formats."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from xlxmert.cli.choices import PaintChoices
 from xlxmert.cli.common import Common, print_json, print_table
 from xlxmert.cli.progress import progress_bar
-from xlxmert.cli.samplers import SamplerOptions
 from xlxmert.core.errors import UsageError
 from xlxmert.core.files import write_json
 from xlxmert.metrics.caption_java import JavaScore
@@ -17,7 +18,7 @@ from xlxmert.recipes.evaluate import MAIN, WorldTest, measure_world
 from xlxmert.recipes.evaluate_files import Files, check_files, evaluate_files
 from xlxmert.recipes.evaluate_paint import PICTURES, PaintTest, evaluate_paint
 from xlxmert.recipes.judging import ON_WORLD, Judging
-from xlxmert.studio.options import STANDARD
+from xlxmert.studio.options import PaintOptions
 
 TaskName = Literal["paint", "caption", "vqa", "match", "gqa", "nlvr2", "retrieval", "fidelity", "r-precision", "hummus"]
 PAINTING = ("paint", "fidelity", "r-precision", "hummus")
@@ -47,10 +48,8 @@ class Options(Common):
     """How many pictures: by default 200 of the built-in world, and on files up to 30,000 that are painted."""
     seed: int = 0
     """Of the world and of the painting."""
-    sampling: tyro.conf.OmitArgPrefixes[SamplerOptions] = field(default_factory=SamplerOptions)
-    """How the pictures' codes are chosen; see xlxmert paint --help."""
-    guidance: float | None = None
-    """How much stronger than learned the words speak; by default what suits the checkpoint."""
+    choices: tyro.conf.OmitArgPrefixes[PaintChoices] = field(default_factory=PaintChoices)
+    """How pictures are painted. What is not given is as --quality says."""
     files: tyro.conf.OmitArgPrefixes[Files] = field(default_factory=Files)
     """Files of the published formats instead of the built-in world."""
     network: Literal["auto", "torch-fidelity", "fid-helper", "efficientnet-lite0"] = "auto"
@@ -80,13 +79,13 @@ def run(options: Options) -> int:
 def _on_world(options: Options) -> int:
     if options.painted is not None:
         raise UsageError("expected --images and --captions beside --painted, found none: pass the real pictures' files")
-    sampler = options.sampling.build()
+    painting = options.choices.options()
     test = WorldTest(
         options.tasks or MAIN,
         ON_THE_WORLD if options.pictures is None else options.pictures,
         options.split,
         options.seed,
-        STANDARD.with_changes(sampler, options.guidance),
+        painting,
         judging=_judging(options, ON_WORLD),
         java=options.java,
         keep=options.keep,
@@ -97,8 +96,7 @@ def _on_world(options: Options) -> int:
         "split": options.split,
         "pictures": test.pictures,
         "seed": options.seed,
-        "sampler": repr(sampler),
-        "guidance": options.guidance,
+        **_manner(painting),
         "scores": found.scores,
     }
     _tell(options, report | found.details, f"{test.pictures} pictures of the split {options.split}")
@@ -126,13 +124,13 @@ def _paintings(options: Options) -> int:
     if files.images is None or files.captions is None or len(files.given) > 2:
         given = " and ".join(f"--{name}" for name in files.given)
         raise UsageError(f"expected --images and --captions, and no other files, for paintings, found {given}")
-    sampler = options.sampling.build()
+    painting = options.choices.options()
     test = PaintTest(
         files.images,
         files.captions,
         PICTURES if options.pictures is None else options.pictures,
         options.seed,
-        STANDARD.with_changes(sampler, options.guidance),
+        painting,
         _judging(options, Judging()),
         options.painted,
         options.keep,
@@ -140,7 +138,7 @@ def _paintings(options: Options) -> int:
     with progress_bar("measuring" if options.painted else "painting") as progress:
         found = evaluate_paint(options.studio(), options.tasks, test, options.checkpoint or "", progress)
     report: dict[str, Any] = {"tasks": list(options.tasks), "files": _named(options), "pictures": found.pictures}
-    report |= {"seed": options.seed, "sampler": repr(sampler), "guidance": options.guidance}
+    report |= {"seed": options.seed, **_manner(painting)}
     report |= {"shortened": found.shortened, "scores": found.scores}
     _tell(options, report | found.details, f"{found.pictures} paintings")
     return 0
@@ -154,6 +152,13 @@ def _named(options: Options) -> dict[str, str]:
     """The files that were given, for the report."""
     named = {name: str(path) for name, path in options.files.given.items()}
     return named | ({"painted": str(options.painted)} if options.painted is not None else {})
+
+
+def _manner(painting: PaintOptions) -> dict[str, Any]:
+    """How pictures were painted, for the report."""
+    guidance = painting.guidance and dataclasses.asdict(painting.guidance)
+    manner: dict[str, Any] = {"sampler": repr(painting.sampler), "guidance": guidance, "negative": painting.negative}
+    return manner | {"best_of": painting.best_of, "likelihood": painting.likelihood}
 
 
 def _tell(options: Options, report: Mapping[str, Any], title: str) -> None:
