@@ -113,7 +113,7 @@ def fight(duel: Duel, setting: Setting) -> dict[str, object]:
     middle = {side: statistics.median(values) for side, values in times.items()}
     ratios = middle["base"] / middle["ours"], min(times["base"]) / min(times["ours"])
     print(
-        f"{duel.name:<14}{duel.size:<30}{middle['base']:>9.3f}{middle['ours']:>9.3f}{ratios[0]:>8.2f}{ratios[1]:>8.2f}"
+        f"{duel.name:<20}{duel.size:<30}{middle['base']:>9.3f}{middle['ours']:>9.3f}{ratios[0]:>8.2f}{ratios[1]:>8.2f}"
         f"{len(times['ours']):>8}   {difference if isinstance(difference, str) else f'{difference:.1e}'}",
         flush=True,
     )
@@ -336,7 +336,7 @@ def main() -> None:
     only = tuple(given.only or NAMES)
     setting = Setting(only, tuple(given.batch), tuple(given.regions), given.rounds, given.seconds, given.bf16)
     print("  ".join(f"{name} {value}" for name, value in machine().items()))
-    print(f"{'':<44}{'base s':>9}{'ours s':>9}{'ratio':>8}{'of min':>8}{'rounds':>8}   difference")
+    print(f"{'':<50}{'base s':>9}{'ours s':>9}{'ratio':>8}{'of min':>8}{'rounds':>8}   difference")
     makers = [
         (backbones, {"forward", "train"}), (code_steps, {"codes"}), (renderings, {"render"}), (paintings, {"paint"}),
     ]  # fmt: skip
