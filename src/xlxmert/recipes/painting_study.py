@@ -64,6 +64,7 @@ ROWS: Mapping[str, PaintOptions] = {
     "Easy-first": PaintOptions(EasyFirst(temperature=COOL), HALF),
     "MaskGIT-8": PaintOptions(maskgit(8), HALF),
     "MaskGIT-16": PaintOptions(maskgit(16), HALF),
+    "MaskGIT-24": PaintOptions(maskgit(24), HALF),
     "MaskGIT-32": PaintOptions(maskgit(32), HALF),
     "MaskGIT-16, no guidance": PaintOptions(maskgit(16), NONE),
     "MaskGIT-16, guidance 1": PaintOptions(maskgit(16), ONE),
