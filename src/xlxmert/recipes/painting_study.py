@@ -39,6 +39,7 @@ from xlxmert.sampling import (
     Revised,
 )
 from xlxmert.studio import PaintOptions, Studio
+from xlxmert.studio.options import JOINT
 from xlxmert.tasks.world_scores import Example, examples, fact_scores, true_pictures
 from xlxmert.vision.fidelity_networks import FeatureNetwork, look, open_network
 
@@ -46,8 +47,6 @@ SPLITS = ("test", "heldout")
 NONE, HALF, ONE = Guidance(0.0), Guidance(0.5), Guidance(1.0)
 COOL = 0.5
 """The token temperature that the bundled checkpoint was found to paint best with."""
-JOINT = 30.0
-"""Weight of the prompt's likelihood beside the matching head, chosen on 60 captions of val."""
 
 
 def maskgit(steps: int) -> MaskGIT:
@@ -62,9 +61,10 @@ ROWS: Mapping[str, PaintOptions] = {
     "Raster": PaintOptions(Raster(temperature=COOL), HALF),
     "Random order": PaintOptions(RandomOrder(temperature=COOL), HALF),
     "Easy-first": PaintOptions(EasyFirst(temperature=COOL), HALF),
-    "MaskGIT-8": PaintOptions(maskgit(8), HALF),
+    "MaskGIT-8 (draft)": PaintOptions(maskgit(8), HALF),
     "MaskGIT-16": PaintOptions(maskgit(16), HALF),
     "MaskGIT-24": PaintOptions(maskgit(24), HALF),
+    "MaskGIT-28 (standard)": PaintOptions(maskgit(28), HALF),
     "MaskGIT-32": PaintOptions(maskgit(32), HALF),
     "MaskGIT-16, no guidance": PaintOptions(maskgit(16), NONE),
     "MaskGIT-16, guidance 1": PaintOptions(maskgit(16), ONE),
@@ -83,10 +83,10 @@ ROWS: Mapping[str, PaintOptions] = {
     "Halton-16, revised": PaintOptions(Revised(Halton(16, token_temperature=COOL)), HALF),
     "MaskGIT-8, best of 2": PaintOptions(maskgit(8), HALF, best_of=2, likelihood=JOINT),
     "MaskGIT-16, best of 2": PaintOptions(maskgit(16), HALF, best_of=2, likelihood=JOINT),
-    "MaskGIT-16, best of 4": PaintOptions(maskgit(16), HALF, best_of=4, likelihood=JOINT),
+    "MaskGIT-16, best of 4 (high)": PaintOptions(maskgit(16), HALF, best_of=4, likelihood=JOINT),
     "MaskGIT-16, best of 8": PaintOptions(maskgit(16), HALF, best_of=8, likelihood=JOINT),
     "MaskGIT-16, best of 8 by matching alone": PaintOptions(maskgit(16), HALF, best_of=8),
-    "ReMDM-32, best of 4": PaintOptions(ReMDM(32, token_temperature=COOL), HALF, best_of=4, likelihood=JOINT),
+    "ReMDM-32, best of 4 (best)": PaintOptions(ReMDM(32, token_temperature=COOL), HALF, best_of=4, likelihood=JOINT),
 }
 """What is compared; every family of samplers at least once."""
 SHEET = (
@@ -213,15 +213,25 @@ def plot(path: Path, names: Sequence[str], scores: Sequence[Scores]) -> None:
     panel.scatter([p[0] for p in points], [p[2] for p in points], color="#ee6677", s=14, label="heldout", zorder=2)
     best = [p for p in sorted(points) if all(p[1] > q[1] for q in points if q[0] < p[0])]
     panel.plot([p[0] for p in best], [p[1] for p in best], color="#4477aa", linewidth=1, zorder=1)
-    for name, point in zip(names, points, strict=True):
-        if point in best:
-            panel.annotate(name, point[:2], textcoords="offset points", xytext=(5, 5), fontsize=8)
+    named = sorted((point, name) for name, point in zip(names, points, strict=True) if point in best)
+    for place, (point, name) in enumerate(named):
+        below = {"xytext": (4, -14)} if place % 2 else {"xytext": (-4, 7), "ha": "right"}
+        panel.annotate(name, point[:2], textcoords="offset points", fontsize=8, **below)
     panel.set(xscale="log", xlabel="seconds per picture", ylabel="facts right, %")
+    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0) if points_span(points, tick)]
+    panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    panel.set_xticks([], minor=True)
+    panel.margins(x=0.18)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(loc="lower right")
     with atomic_path(path) as part:
         figure.savefig(part, format="png", dpi=110)
     pyplot.close(figure)
+
+
+def points_span(points: Sequence[tuple[float, float, float]], tick: float) -> bool:
+    """Whether a tick lies where the points are, or next to it."""
+    return min(p[0] for p in points) / 2 < tick < 2 * max(p[0] for p in points)
 
 
 def sheet(out: Path, found: Sequence[Example], names: Sequence[str]) -> None:
@@ -234,7 +244,7 @@ def sheet(out: Path, found: Sequence[Example], names: Sequence[str]) -> None:
         pictures.append(list(np.load(out / "quality" / file_name(name) / "0" / "first.npy")))
         titles.append(name)
     captions = [[example.captions[0].text for example in found[:SHOWN]] for _ in pictures]
-    save_png(out / "samplers.png", contact_sheet(pictures, captions, titles, tile=120))
+    save_png(out / "samplers.png", contact_sheet(pictures, captions, titles, tile=96))
 
 
 def main() -> None:
