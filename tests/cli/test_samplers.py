@@ -6,11 +6,13 @@ from typing import get_args
 
 import pytest
 
+from xlxmert.cli.choices import PaintChoices
 from xlxmert.cli.samplers import OFFERED, SamplerName, SamplerOptions
 from xlxmert.core.errors import UsageError
 from xlxmert.sampling import (
     EasyFirst,
     EntropyBound,
+    Guidance,
     Halton,
     MaskGIT,
     MaskPredict,
@@ -20,7 +22,7 @@ from xlxmert.sampling import (
     ReMDM,
     Revised,
 )
-from xlxmert.studio.options import SAMPLER
+from xlxmert.studio.options import QUALITIES, SAMPLER, STANDARD
 
 
 def _built(name: SamplerName = "maskgit", **options: object) -> object:
@@ -41,7 +43,7 @@ def test_sampler_options_reach_their_samplers() -> None:
     )
     assert _built("entropy", gamma=2.5, steps=30, temperature=0.0) == EntropyBound(2.5, 30, token_temperature=0.0)
     assert _built("remdm", temperature=0.8, top_k=50) == ReMDM(token_temperature=0.8, top_k=50)
-    assert _built("moment", choice_temperature=1.0) == Moment(32, token_temperature=0.5, choice_temperature=1.0)
+    assert _built("moment", choice_temperature=1.0) == Moment(28, token_temperature=0.5, choice_temperature=1.0)
 
 
 def test_any_sampler_can_be_revised_and_the_draws_follow_the_options() -> None:
@@ -91,3 +93,21 @@ def test_the_options_keep_their_names_on_the_command_line(run) -> None:
     for flag in ("--sampler", "--schedule", "--top-k", "--top-p", "--revise", "--gamma", "--choice-temperature"):
         assert flag in out
     assert "--sampling" not in out
+
+
+def test_a_quality_brings_its_choices_and_single_options_change_them() -> None:
+    best = PaintChoices(quality="best").options()
+    assert best == QUALITIES["best"] and best.best_of == 4 and isinstance(best.sampler, ReMDM)
+    changed = PaintChoices(quality="best", best_of=2, sampling=SamplerOptions(steps=5)).options()
+    assert (changed.best_of, changed.likelihood) == (2, best.likelihood)
+    assert changed.sampler == SamplerOptions(sampler="maskgit", steps=5).build()
+    revised = PaintChoices(quality="high", sampling=SamplerOptions(revise=1)).options().sampler
+    assert isinstance(revised, Revised) and revised.first == QUALITIES["high"].sampler
+    assert PaintChoices().options() == STANDARD.with_changes(negative="")
+
+
+def test_guidance_s_shape_reaches_the_painting_and_needs_a_strength() -> None:
+    shaped = PaintChoices(guidance=1.0, guidance_ramp=True, guidance_interval=(0.2, 0.9)).options()
+    assert shaped.guidance == Guidance(1.0, True, 0.2, 0.9)
+    with pytest.raises(UsageError, match="expected --guidance beside"):
+        PaintChoices(guidance_ramp=True).options()
