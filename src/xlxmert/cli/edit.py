@@ -10,7 +10,7 @@ import tyro
 from PIL import Image
 
 from xlxmert.cli.common import print_json, print_picture, progress
-from xlxmert.cli.painted import PaintingOptions, Row, print_done, save_sheet, tell_notes
+from xlxmert.cli.painted import ACROSS, PaintingOptions, Row, print_done, save_sheet, tell_notes
 from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.core.images import load_whole
@@ -19,8 +19,6 @@ from xlxmert.studio.blanks import has_blanks
 from xlxmert.studio.changes import Change, Extension, Region, Variation, WordsAlone
 from xlxmert.studio.files import check_free, save_gif, save_painting
 
-ACROSS = 6
-"""Pictures in a row of the sheet."""
 LARGEST_FRAME = 768
 """Width and height of a GIF, in pixels."""
 

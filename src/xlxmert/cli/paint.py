@@ -9,13 +9,10 @@ from typing import Annotated
 import tyro
 
 from xlxmert.cli.common import print_json, print_picture, progress
-from xlxmert.cli.painted import PaintingOptions, Row, print_done, save_sheet, tell_notes
+from xlxmert.cli.painted import ACROSS, PaintingOptions, Row, print_done, save_sheet, tell_notes
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.studio import Painting, PaintOptions, Studio
 from xlxmert.studio.files import check_free, save_gif, save_painting
-
-ACROSS = 6
-"""Pictures in a row of the sheet, where a prompt has only one."""
 
 
 @dataclass(frozen=True, kw_only=True)

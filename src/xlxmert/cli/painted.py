@@ -18,6 +18,8 @@ from xlxmert.studio.files import check_free, file_names, save_picture
 from xlxmert.studio.options import PaintOptions
 
 SUFFIX = ".png"
+ACROSS = 6
+"""Pictures in a row of a sheet, unless something else decides."""
 Row = dict[str, Any]
 """What is told about one result."""
 

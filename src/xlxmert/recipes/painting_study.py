@@ -9,6 +9,7 @@ The table, a plot and a sheet of the first captions as every sampler paints them
 docs/results.md, "The painting study".
 """
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from xlxmert.core.files import atomic_path, write_text
 from xlxmert.core.images import contact_sheet, save_png
 from xlxmert.data.world.parser import parse_pictures
 from xlxmert.metrics.fidelity import frechet_distance, kernel_distance
-from xlxmert.recipes.tables.rows import Column, Row, Scores, measured, table
+from xlxmert.recipes.tables.rows import Column, Row, Scores, file_name, measured, table
 from xlxmert.sampling import (
     EasyFirst,
     EntropyBound,
@@ -39,7 +40,7 @@ from xlxmert.sampling import (
     Revised,
 )
 from xlxmert.studio import PaintOptions, Studio
-from xlxmert.studio.options import JOINT
+from xlxmert.studio.options import JOINT, QUALITIES
 from xlxmert.tasks.world_scores import Example, examples, fact_scores, true_pictures
 from xlxmert.vision.fidelity_networks import FeatureNetwork, look, open_network
 
@@ -61,10 +62,10 @@ ROWS: Mapping[str, PaintOptions] = {
     "Raster": PaintOptions(Raster(temperature=COOL), HALF),
     "Random order": PaintOptions(RandomOrder(temperature=COOL), HALF),
     "Easy-first": PaintOptions(EasyFirst(temperature=COOL), HALF),
-    "MaskGIT-8 (draft)": PaintOptions(maskgit(8), HALF),
+    "MaskGIT-8 (draft)": QUALITIES["draft"].with_changes(guidance=HALF),
     "MaskGIT-16": PaintOptions(maskgit(16), HALF),
     "MaskGIT-24": PaintOptions(maskgit(24), HALF),
-    "MaskGIT-28 (standard)": PaintOptions(maskgit(28), HALF),
+    "MaskGIT-28 (standard)": QUALITIES["standard"].with_changes(guidance=HALF),
     "MaskGIT-32": PaintOptions(maskgit(32), HALF),
     "MaskGIT-16, no guidance": PaintOptions(maskgit(16), NONE),
     "MaskGIT-16, guidance 1": PaintOptions(maskgit(16), ONE),
@@ -83,10 +84,10 @@ ROWS: Mapping[str, PaintOptions] = {
     "Halton-16, revised": PaintOptions(Revised(Halton(16, token_temperature=COOL)), HALF),
     "MaskGIT-8, best of 2": PaintOptions(maskgit(8), HALF, best_of=2, likelihood=JOINT),
     "MaskGIT-16, best of 2": PaintOptions(maskgit(16), HALF, best_of=2, likelihood=JOINT),
-    "MaskGIT-16, best of 4 (high)": PaintOptions(maskgit(16), HALF, best_of=4, likelihood=JOINT),
+    "MaskGIT-16, best of 4 (high)": QUALITIES["high"].with_changes(guidance=HALF),
     "MaskGIT-16, best of 8": PaintOptions(maskgit(16), HALF, best_of=8, likelihood=JOINT),
     "MaskGIT-16, best of 8 by matching alone": PaintOptions(maskgit(16), HALF, best_of=8),
-    "ReMDM-32, best of 4 (best)": PaintOptions(ReMDM(32, token_temperature=COOL), HALF, best_of=4, likelihood=JOINT),
+    "ReMDM-32, best of 4 (best)": QUALITIES["best"].with_changes(guidance=HALF),
 }
 """What is compared; every family of samplers at least once."""
 SHEET = (
@@ -122,10 +123,9 @@ class Study:
     """
 
     def __init__(self, studio: Studio, budget: Budget, network: FeatureNetwork) -> None:
-        """Draw the scenes and look at the true pictures; see the class."""
+        """Draw the scenes; see the class."""
         self.studio, self.budget, self.network = studio, budget, network
         self.found: dict[str, list[Example]] = {split: examples(split, budget.pictures) for split in SPLITS}
-        self._true = {split: self._features(true_pictures(found)) for split, found in self.found.items()}
 
     def quality(self, name: str, options: PaintOptions) -> Row:
         """A row of scores; the first pictures of test are kept as arrays for the sheet."""
@@ -163,6 +163,11 @@ class Study:
         mine, true = self._features(pictures), self._true[split]
         distances = {"fid": frechet_distance(mine, true), "kid": kernel_distance(mine, true).mean}
         return {**dict(fact_scores(stated, parse_pictures(pictures))), **distances}
+
+    @functools.cached_property
+    def _true(self) -> dict[str, np.ndarray]:
+        """The true pictures' features, asked for only where distances are still to be measured."""
+        return {split: self._features(true_pictures(found)) for split, found in self.found.items()}
 
     def _features(self, pictures: UInt8[Tensor, "B S S 3"]) -> np.ndarray:
         return look(self.network, pictures).features.double().numpy()
@@ -218,7 +223,8 @@ def plot(path: Path, names: Sequence[str], scores: Sequence[Scores]) -> None:
         below = {"xytext": (4, -14)} if place % 2 else {"xytext": (-4, 7), "ha": "right"}
         panel.annotate(name, point[:2], textcoords="offset points", fontsize=8, **below)
     panel.set(xscale="log", xlabel="seconds per picture", ylabel="facts right, %")
-    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0) if points_span(points, tick)]
+    low, high = min(p[0] for p in points) / 2, 2 * max(p[0] for p in points)
+    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0) if low < tick < high]
     panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     panel.set_xticks([], minor=True)
     panel.margins(x=0.18)
@@ -229,15 +235,8 @@ def plot(path: Path, names: Sequence[str], scores: Sequence[Scores]) -> None:
     pyplot.close(figure)
 
 
-def points_span(points: Sequence[tuple[float, float, float]], tick: float) -> bool:
-    """Whether a tick lies where the points are, or next to it."""
-    return min(p[0] for p in points) / 2 < tick < 2 * max(p[0] for p in points)
-
-
 def sheet(out: Path, found: Sequence[Example], names: Sequence[str]) -> None:
     """The first captions as every sampler paints them: ``out/samplers.png``."""
-    from xlxmert.recipes.tables.rows import file_name
-
     truth = list(true_pictures(found[:SHOWN]).numpy())
     pictures, titles = [truth], ["the pictures that the captions are of"]
     for name in names:
