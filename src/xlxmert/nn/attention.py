@@ -49,28 +49,45 @@ class Attention(nn.Module):
         """Let ``x`` look at ``context`` (itself by default) where ``mask`` is True (everywhere by default)."""
         if context is None:
             return self.attend(*self.split(x), mask)
-        (queries,) = self._part(x, 0, 1)  # (B, H, L, D / H)
-        keys, values = self._part(context, 1, 3)  # each (B, H, S, D / H)
-        return self.attend(queries, keys, values, mask)
+        return self.attend(self.queries(x), *self.keys_values(context), mask)
 
     def split(self, x: Float[Tensor, "B L D"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of ``x``, each (B, H, L, D / H)."""
         queries, keys, values = self._heads(self.project(x))
         return queries, keys, values
 
+    def queries(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B H L E"]:
+        """What ``x`` asks, at the cost of that alone."""
+        return self._part(x, 0, 1)[0]
+
+    def keys_values(self, context: Float[Tensor, "B S D"]) -> tuple[Float[Tensor, "B H S E"], Float[Tensor, "B H S E"]]:
+        """What is asked of ``context``, for a caller that keeps it over many steps."""
+        keys, values = self._part(context, 1, 3)
+        return keys, values
+
     def attend(
         self,
         queries: Float[Tensor, "B H L E"],
-        keys: Float[Tensor, "B H S E"],
-        values: Float[Tensor, "B H S E"],
-        mask: Bool[Tensor, "B S"] | Bool[Tensor, "B L S"] | None = None,
+        keys: Float[Tensor, "B2 H S E"],
+        values: Float[Tensor, "B2 H S E"],
+        mask: Bool[Tensor, "B3 S"] | Bool[Tensor, "B3 L S"] | None = None,
     ) -> Float[Tensor, "B L D"]:
-        """Attention over projected heads; a caller that keeps keys and values of earlier steps starts here."""
-        bias = None if mask is None else score_bias(mask, queries.dtype)  # (B, 1, 1 or L, S)
+        """Attention over projected heads; a caller that keeps keys and values of earlier steps starts here.
+
+        A row of keys may serve several rows of queries in succession (the beams of one picture): B is a multiple of B2.
+        """
+        bias = None if mask is None else score_bias(mask, queries.dtype)  # (B2, 1, 1 or L, S)
+        sharers = queries.shape[0] // keys.shape[0]
+        asked = queries if sharers == 1 else _side_by_side(queries, sharers)  # (B2, H, sharers * L, E)
         if self.seen is not None:  # beside the output, which stays the same to the bit on every device
-            self.seen.append(look(queries, keys, bias).detach())  # (B, H, L, S)
-        mixed = mix(queries, keys, values, bias, self.dropout if self.training else 0.0)  # (B, H, L, E)
-        return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]  # (B, L, D)
+            self.seen.append(look(asked, keys, bias).detach())  # (B2, H, sharers * L, S)
+        mixed = mix(asked, keys, values, bias, self.dropout if self.training else 0.0)  # (B2, H, sharers * L, E)
+        mixed = mixed.transpose(1, 2).reshape(queries.shape[0], -1, self.width)  # (B, L, D)
+        return self.close(mixed, queries)
+
+    def close(self, mixed: Float[Tensor, "B L D"], queries: Float[Tensor, "B H L E"]) -> Float[Tensor, "B L D"]:
+        """The last step: an output projection of what the heads gathered."""
+        return self.out(mixed)  # type: ignore[no-any-return]
 
     def _part(self, x: Tensor, first: int, last: int) -> tuple[Tensor, ...]:
         """Some of queries (0), keys (1) and values (2), each (B, H, L, D / H), at the cost of those alone."""
@@ -81,6 +98,29 @@ class Attention(nn.Module):
         """Projections side by side (B, L, P * D), each apart as heads (B, H, L, D / H)."""
         heads: Tensor = projected.unflatten(-1, (-1, self.heads, self.width // self.heads))  # type: ignore[no-untyped-call]
         return heads.transpose(1, 3).unbind(2)
+
+
+class AttentionOnAttention(Attention):
+    """Attention whose result meets the question once more: a gate says how much of it is let through.
+
+    ``sigmoid(W1 q + W2 a + b1) * (W3 q + W4 a + b2)`` of the projected queries ``q`` and what they gathered, ``a``
+    (Huang et al. 2019; XGPT, appendix A.1). It takes the place of the output projection.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0):
+        """Build as `Attention`."""
+        super().__init__(width, heads, dropout)
+        self.out = Linear(2 * width, 2 * width)  # rows: what passes, then its gate
+
+    def close(self, mixed: Float[Tensor, "B L D"], queries: Float[Tensor, "B H L E"]) -> Float[Tensor, "B L D"]:
+        """The gated mix of question and answer."""
+        return F.glu(self.out(torch.cat([mixed, queries.transpose(1, 2).flatten(2)], -1)), -1)  # (B, L, D)
+
+
+def _side_by_side(queries: Float[Tensor, "B H L E"], sharers: int) -> Float[Tensor, "B2 H M E"]:
+    """Rows of queries that ask the same keys, as one row of ``sharers`` times the length."""
+    grouped: Tensor = queries.unflatten(0, (-1, sharers))  # type: ignore[no-untyped-call]  # (B2, sharers, H, L, E)
+    return grouped.transpose(1, 2).flatten(2, 3)
 
 
 @contextlib.contextmanager

@@ -68,6 +68,79 @@ class EncoderLayer(nn.Module):
         return self.feed_forward_norm(x, self.feed_forward(self.feed_forward_norm.before(x)))  # type: ignore[no-any-return]  # (B, L, D)
 
 
+KeysValues = tuple[Tensor, Tensor]
+"""Projected keys and values of a sequence, each (B, H, S, D / H)."""
+
+
+class DecoderLayer(EncoderLayer):
+    """An encoder layer that also decodes: with attention to a source between self-attention and the feed-forward net.
+
+    Without a ``cross`` of its own it asks the source with the weights and the norm of its self-attention; only whose
+    keys and values are asked differs (XGPT section 4.2, where a "signal" says which). Called as it is, it encodes.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        feed_forward: FeedForward,
+        dropout: float = 0.0,
+        first: bool = False,
+        cross: Attention | None = None,
+    ):
+        """Put the sub-layers together; see `EncoderLayer`."""
+        super().__init__(attention, feed_forward, dropout, first)
+        self.cross = cross
+        self.cross_norm = None if cross is None else AddNorm(cross.width, dropout, first)
+
+    def source(self, states: Float[Tensor, "B S D"]) -> KeysValues:
+        """Keys and values of a source, the same for every word that is written beside it."""
+        return (self.cross or self.attention).keys_values(states)
+
+    def own(self, x: Float[Tensor, "B L D"]) -> tuple[Float[Tensor, "B H L E"], KeysValues]:
+        """Queries of the sequence itself, and its keys and values."""
+        queries, keys, values = self.attention.split(self.attention_norm.before(x))
+        return queries, (keys, values)
+
+    def decode(
+        self,
+        x: Float[Tensor, "B L D"],
+        queries: Float[Tensor, "B H L E"],
+        own: KeysValues,
+        mask: Bool[Tensor, "B3 L S"] | None,
+        source: KeysValues | None = None,
+        source_mask: Bool[Tensor, "B2 N"] | None = None,
+    ) -> Float[Tensor, "B L D"]:
+        """One layer of a decoder.
+
+        Args:
+            x: the sequence, or its new positions.
+            queries: of ``x``; see `own`.
+            own: keys and values of all positions that ``x`` may look back at, its own among them.
+            mask: True where it may; everywhere by default.
+            source: keys and values of the source, a row of which may serve several of ``x``; None where there is none.
+            source_mask: True at the source's positions that may be seen.
+        """
+        x = self.attention_norm(x, self.attention.attend(queries, *own, mask))  # (B, L, D)
+        if source is not None:
+            cross, norm = self.cross or self.attention, self.cross_norm or self.attention_norm
+            x = norm(x, cross.attend(cross.queries(norm.before(x)), *source, source_mask))  # (B, L, D)
+        return self.feed_forward_norm(x, self.feed_forward(self.feed_forward_norm.before(x)))  # type: ignore[no-any-return]
+
+
+class RefiningLayer(nn.Module):
+    """``LayerNorm(x + AoA(x))``: regions look at each other before anything else (XGPT, appendix A.1)."""
+
+    def __init__(self, attention: Attention, dropout: float = 0.0, first: bool = False):
+        """Take the attention, an `AttentionOnAttention` in the paper; see `EncoderLayer` for the rest."""
+        super().__init__()
+        self.attention = attention
+        self.norm = AddNorm(attention.width, dropout, first)
+
+    def forward(self, x: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"] | None = None) -> Float[Tensor, "B N D"]:
+        """One layer; ``mask`` is True at regions that are there."""
+        return self.norm(x, self.attention(self.norm.before(x), mask=mask))  # type: ignore[no-any-return]
+
+
 class CrossModalityLayer(nn.Module):
     """One exchange between words and visual tokens, then an encoder layer on each side (LXMERT section 2.2, Fig. 1).
 

@@ -18,31 +18,37 @@ class WordEmbeddings(nn.Module):
     """
 
     def __init__(self, vocabulary: int, width: int, max_text: int, token_types: int, dropout: float = 0.0):
-        """Build the tables; ``max_text`` is the longest text in tokens."""
+        """Build the tables; ``max_text`` is the longest text in tokens; there may be no token types."""
         super().__init__()
         self.word = nn.Embedding(vocabulary, width, padding_idx=0)
         self.position = nn.Embedding(max_text, width, padding_idx=0)
-        self.token_type = nn.Embedding(token_types, width, padding_idx=0)
+        self.token_type = nn.Embedding(token_types, width, padding_idx=0) if token_types else None
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, words: Int[Tensor, "B T"], token_types: Int[Tensor, "B T"] | None = None
+        self,
+        words: Int[Tensor, "B T"],
+        token_types: Int[Tensor, "B T"] | None = None,
+        places: Int[Tensor, "B2 T"] | None = None,
+        first: int = 0,
     ) -> Float[Tensor, "B T D"]:
-        """Embed token ids; the token type is 0 by default.
+        """Embed token ids; the token type is 0 by default, and the positions count from ``first``, or are ``places``.
 
         Raises:
             XlxmertError: there are more tokens than positions.
         """
-        length = words.shape[1]
+        length = first + words.shape[1]
         if length > self.position.num_embeddings:
             raise XlxmertError(
                 f"texts must have at most {self.position.num_embeddings} tokens (found {length}): "
                 "shorten them or build the model with a larger max_text"
             )
-        places = torch.arange(length, device=words.device)
-        kinds = places.new_zeros(1) if token_types is None else token_types
-        x = self.word(words) + (self.position(places) + self.token_type(kinds))  # (B, T, D)
+        places = torch.arange(first, length, device=words.device) if places is None else places
+        place = self.position(places)  # (T, D) or (B2, T, D)
+        if self.token_type is not None:
+            place = place + self.token_type(words.new_zeros(1) if token_types is None else token_types)
+        x = self.word(words) + place  # (B, T, D)
         return to_compute_dtype(self.dropout(self.norm(x)))  # (B, T, D)
 
 
@@ -142,6 +148,40 @@ class VisualEmbeddings(nn.Module):
                 )
             x = x + self.places
         return self.box_norm(x)  # type: ignore[no-any-return]
+
+
+class RegionEmbeddings(nn.Module):
+    """``dropout(LayerNorm(Linear([feature; position])))`` (XGPT section 3; the norm is its code's).
+
+    The position has five numbers: the box and the share of the picture that it covers.
+    """
+
+    def __init__(self, feature_width: int, width: int, places: int = 0, unit: bool = False, dropout: float = 0.0):
+        """Build for features; ``places`` counts a grid's cells, each with a learned vector, 0 for boxes alone.
+
+        ``unit`` divides the five numbers by their norm, as the authors' code does.
+        """
+        super().__init__()
+        self.linear = Linear(feature_width + 5, width)
+        self.places = nn.Parameter(torch.empty(places, width).normal_(std=INIT_STD)) if places else None
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.dropout = nn.Dropout(dropout)
+        self.unit = unit
+
+    def forward(self, features: Float[Tensor, "B N F"], boxes: Float[Tensor, "B2 N 4"]) -> Float[Tensor, "B N D"]:
+        """Embed regions; one row of ``boxes`` may serve the whole batch."""
+        position = box_position(boxes, self.unit).to(features).expand(features.shape[0], -1, -1)  # (B, N, 5)
+        x = self.linear(torch.cat([features, position], -1))  # (B, N, D)
+        if self.places is not None:
+            x = x + self.places
+        return to_compute_dtype(self.dropout(self.norm(x)))  # (B, N, D)
+
+
+def box_position(boxes: Float[Tensor, "B N 4"], unit: bool = False) -> Float[Tensor, "B N 5"]:
+    """Boxes x0 y0 x1 y1 in [0, 1] and the share of the picture that each covers; of length 1 if ``unit``."""
+    area = (boxes[..., 2:3] - boxes[..., 0:1]) * (boxes[..., 3:4] - boxes[..., 1:2])
+    position = torch.cat([boxes, area], -1)  # (B, N, 5)
+    return position / position.norm(dim=-1, keepdim=True).clamp(min=1e-12) if unit else position
 
 
 def grid_boxes(grid: int) -> Float[Tensor, "N 4"]:

@@ -1,0 +1,86 @@
+"""The losses of XGPT's objectives: what the encoder reads, what the decoder is asked, and how it is marked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xlxmert.core.axes import Bool, Float, Int, Tensor
+from xlxmert.models.xgpt import Memory, Xgpt
+from xlxmert.tasks.reading import View
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A batch of one objective."""
+
+    objective: str
+    view: View | None = None
+    """The pictures; None where there are texts alone."""
+    words: Int[Tensor, "B T"] | None = None
+    """What the encoder reads of the sentences; None where it reads pictures alone."""
+    given: Int[Tensor, "B L"] | None = None
+    """What the decoder reads, 0 where padded."""
+    targets: Int[Tensor, "B L2"] | None = None
+    """The words that are asked, -1 where none is."""
+    places: Int[Tensor, "B L"] | None = None
+    """Positions of what the decoder reads; None: counted from the start."""
+
+
+class GenerativeTurn(nn.Module):
+    """The weighted losses of a batch's lessons (XGPT equations 2 to 5)."""
+
+    def __init__(self, model: Xgpt, weights: Mapping[str, float], label_smoothing: float = 0.0) -> None:
+        """Take the model and the weight of each objective."""
+        super().__init__()
+        self.model, self.weights, self.label_smoothing = model, dict(weights), label_smoothing
+
+    def forward(self, lessons: tuple[Lesson, ...]) -> dict[str, Tensor]:
+        """``loss``, each objective's own loss by its name, and the accuracy of words beside it."""
+        scalars: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.model.word_bias.device)
+        for lesson in lessons:
+            found = self._regions(lesson) if lesson.objective == "tifg" else self._words(lesson)
+            scalars |= found
+            total = total + self.weights[lesson.objective] * found[lesson.objective]
+        return {"loss": total, **scalars}
+
+    def _words(self, lesson: Lesson) -> dict[str, Tensor]:
+        """Cross-entropy of the words that are asked."""
+        assert lesson.targets is not None
+        memory = self._memory(lesson)
+        states = memory.last if lesson.given is None else self.model.decode(lesson.given, memory, lesson.places)
+        asked = lesson.targets >= 0
+        logits, targets = self.model.word_logits(states[asked]).float(), lesson.targets[asked]  # (words asked, V)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        return {lesson.objective: loss, f"{lesson.objective}_right": (logits.argmax(-1) == targets).float().mean()}
+
+    def _regions(self, lesson: Lesson) -> dict[str, Tensor]:
+        """The mean squared error of generated regions; the refined regions that they are compared with learn nothing.
+
+        The mean is over their numbers too, as in the authors' code: equation 5 divided by the width.
+        """
+        assert lesson.words is not None and lesson.view is not None
+        regions = self.model.embed_picture(lesson.view.picture, lesson.view.boxes)  # (B, N, D)
+        mask = lesson.words > 0
+        memory = self.model.encode(self.model.embed_words(lesson.words), mask)
+        generated = self.model.generate_regions(memory, regions, lesson.view.boxes)  # (B, N, D)
+        return {"tifg": F.mse_loss(generated.float(), regions.detach().float())}
+
+    def _memory(self, lesson: Lesson) -> Memory:
+        """What the encoder makes of an objective's input."""
+        model, words = self.model, lesson.words
+        if lesson.view is None:
+            assert words is not None
+            return model.encode(model.embed_words(words), words > 0)
+        regions = model.embed_picture(lesson.view.picture, lesson.view.boxes)  # (B, N, D)
+        if words is None:
+            return model.encode(regions)
+        embedded = model.embed_words(words)  # (B, T, D)
+        if lesson.objective == "ida":
+            return model.encode(model.attend_words(embedded, regions), words > 0)
+        there: Bool[Tensor, "B N"] = torch.ones(regions.shape[:2], dtype=torch.bool, device=regions.device)
+        joint: Float[Tensor, "B S D"] = torch.cat([regions, embedded], 1)
+        return model.encode(joint, torch.cat([there, words > 0], 1))
