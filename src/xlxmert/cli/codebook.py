@@ -8,7 +8,7 @@ from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
 from xlxmert.core.errors import XlxmertError
 from xlxmert.recipes.codebook import FEATURES, TAUGHT, CodebookRecipe, fit_codebook, parse_depths
-from xlxmert.studio.studio import pick_device
+from xlxmert.studio.devices import pick_device
 from xlxmert.vision.regions import FeatureSpec
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from xlxmert.convert.locate import ANSWERS, CARD, CODEBOOK, CONFIG, GENERATOR, MODEL, TOKENIZER, locate
+from xlxmert.convert.looking import Looking
 from xlxmert.convert.whole import whole_folder
 from xlxmert.core.axes import Tensor
 from xlxmert.core.errors import XlxmertError
@@ -25,7 +26,7 @@ FORMAT = 1
 CENTROIDS = "centroids"
 
 
-class Bundle:
+class Bundle(Looking):
     """A model with all that belongs to it.
 
     Args:
@@ -54,16 +55,9 @@ class Bundle:
     ) -> None:
         """Put the parts together; see the class."""
         self.model, self.tokenizer, self.generator, self.answers = model, tokenizer, generator, answers
+        super().__init__(vocabulary)
         self.card, self.facts = card, dict(facts or {})
-        self._vocabulary = vocabulary
         self._check()
-
-    @property
-    def vocabulary(self) -> VisualVocabulary | None:
-        """From pixels to codes and back; None for a model that cannot look at pictures."""
-        if self._vocabulary is not None and not isinstance(self._vocabulary, VisualVocabulary):
-            self._vocabulary = self._vocabulary()
-        return self._vocabulary
 
     @property
     def most_words(self) -> int:
@@ -74,11 +68,7 @@ class Bundle:
     def to(self, device: torch.device | str) -> "Bundle":
         """The same parts on another device; the modules themselves are moved."""
         generator = None if self.generator is None else self.generator.to(device)
-        parts = self._vocabulary
-        if isinstance(parts, VisualVocabulary):
-            return self._with(self.model.to(device), parts.to(device), generator)
-        lazy = None if parts is None else (lambda: parts().to(device))
-        return self._with(self.model.to(device), lazy, generator)
+        return self._with(self.model.to(device), self.looking_on(device), generator)
 
     def save_pretrained(self, folder: str | Path, half: bool = True, fold: bool = True) -> None:
         """Write the folder as a whole; an earlier checkpoint there is replaced when the new one is complete.
@@ -140,19 +130,13 @@ class Bundle:
         state = dict(self.model.state_dict())
         codebook = None
         if vocabulary is not None:
-            codebook = {"fingerprint": vocabulary.codebook.to("cpu").fingerprint, **vocabulary.config()}
-            mine = Codebook(state.pop(CENTROIDS).cpu()).fingerprint if CENTROIDS in state else ""
-            if mine and mine != codebook["fingerprint"]:
-                raise XlxmertError(
-                    f"expected the codebook that the model holds (fingerprint {mine}), "
-                    f"found {codebook['fingerprint']}: load_centroids of this vocabulary before training"
-                )
+            codebook = codebook_facts(vocabulary, state.pop(CENTROIDS, None))
             vocabulary.to("cpu").save(part / CODEBOOK)
-        write_tensors(part / MODEL, _rounded(state) if half else state)
+        write_tensors(part / MODEL, rounded(state) if half else state)
         if generator is not None:
             generator = generator.folded() if fold and generator.config.spectral else generator
             plain = generator.state_dict()
-            write_tensors(part / GENERATOR, _rounded(plain) if half else plain)
+            write_tensors(part / GENERATOR, rounded(plain) if half else plain)
         content = {
             "format": FORMAT,
             "family": self.model.config.family,
@@ -192,13 +176,45 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str, a
     module.load_state_dict(whole, strict=False, assign=True)
 
 
+def codebook_facts(vocabulary: VisualVocabulary, centroids: Tensor | None) -> dict[str, Any]:
+    """What a checkpoint's config says of its visual vocabulary.
+
+    Raises:
+        XlxmertError: ``centroids``, those that the model holds, are not the vocabulary's.
+    """
+    fingerprint = vocabulary.codebook.to("cpu").fingerprint
+    mine = fingerprint if centroids is None else Codebook(centroids.cpu()).fingerprint
+    if mine != fingerprint:
+        raise XlxmertError(
+            f"expected the codebook that the model holds (fingerprint {mine}), found {fingerprint}: "
+            "load_centroids of this vocabulary before training"
+        )
+    return {"fingerprint": fingerprint, **vocabulary.config()}
+
+
+def check_codebook(path: Path, expected: str) -> Codebook:
+    """Read the codebook of a checkpoint.
+
+    Raises:
+        XlxmertError: it is not the one of this fingerprint.
+    """
+    codebook = Codebook.load(path)
+    if codebook.fingerprint != expected:
+        raise XlxmertError(
+            f"expected the codebook {expected}, with which the model was trained, in {path}, "
+            f"found {codebook.fingerprint}: put the codebook of that training there"
+        )
+    return codebook
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / CONFIG)
     found = (config.get("format"), config.get("family")) if isinstance(config, dict) else (None, None)
     if found[0] != FORMAT or found[1] not in CONFIGS:
         raise XlxmertError(
             f"expected a checkpoint of format {FORMAT} and family {' or '.join(CONFIGS)} in {folder / CONFIG}, "
-            f"found format {found[0]} and family {found[1]}: write it again with this version of xlxmert"
+            f"found format {found[0]} and family {found[1]}: "
+            f"{'pass a captioner as --model' if found[1] == 'xgpt' else 'write it again with this version of xlxmert'}"
         )
     assert isinstance(config, dict)
     return config
@@ -210,12 +226,7 @@ def _read_model(folder: Path, config: Mapping[str, Any]) -> Transformer:
     separate = bool(config.get("codebook"))
     load_weights(model, tensors, str(folder / MODEL), [CENTROIDS] if separate else [])
     if separate:
-        codebook, expected = Codebook.load(folder / CODEBOOK), config["codebook"]["fingerprint"]
-        if codebook.fingerprint != expected:
-            raise XlxmertError(
-                f"expected the codebook {expected}, with which the model was trained, in {folder / CODEBOOK}, "
-                f"found {codebook.fingerprint}: put the codebook of that training there"
-            )
+        codebook = check_codebook(folder / CODEBOOK, config["codebook"]["fingerprint"])
         if model.centroids is not None:  # without codes a model reads the features themselves
             model.load_centroids(codebook.centroids)
     return model.requires_grad_(False)
@@ -230,7 +241,7 @@ def _read_generator(folder: Path, config: Mapping[str, Any]) -> Generator:
     return generator.requires_grad_(False)
 
 
-def _rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rounded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights in 16 bits, but for the centroids and for what would overflow."""
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     return {

@@ -28,6 +28,21 @@ def bundled() -> Path:
     return folder
 
 
+def bundled_captioner() -> Path:
+    """The folder of the captioner that comes with the package.
+
+    Raises:
+        XlxmertError: this installation has none.
+    """
+    folder = Path(str(resources.files("xlxmert") / "weights" / "captioner"))
+    if not (folder / CONFIG).is_file():
+        raise XlxmertError(
+            f"expected the bundled captioner in {folder}, found nothing: reinstall xlxmert, name a captioner with "
+            "--model, or train one with `xlxmert finetune caption`"
+        )
+    return folder
+
+
 def locate(name: str | Path | None) -> Path:
     """The folder that a checkpoint's name means: nothing is the bundled one, else a folder, else a name on the hub.
 

@@ -1,4 +1,4 @@
-"""How captions are cut up for generation: a fragment hidden in place (MASS), or spans that leave a single mask (BART)."""
+"""How captions are cut up for generation: a fragment is hidden in place (MASS), or spans leave a single mask (BART)."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 """Pictures as users have them, a file, pixels or what the studio made, as RGB pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,25 @@ from xlxmert.studio.results import Edited, Painting
 
 Picture = str | Path | Painting | Edited | np.ndarray | Tensor
 """A file, RGB pixels (height, width, 3) as uint8, or what the studio painted."""
+
+SIZE = 256
+"""Side in pixels at which pictures are looked at, where no generator says otherwise."""
+LOOK_CHUNK = 32
+"""Pictures that are held as pixels at a time."""
+
+
+def looked_at(pictures: Picture | Iterable[Picture], size: int) -> Iterator[UInt8[Tensor, "B S S 3"]]:
+    """Pictures as pixels of ``size`` by ``size``, some at a time.
+
+    Raises:
+        UsageError: there is none, or pixels are of another shape or type than RGB.
+        XlxmertError: a file cannot be read.
+    """
+    listed = [pictures] if is_one(pictures) else list(pictures)  # type: ignore[arg-type]
+    if not listed:
+        raise UsageError("expected at least one picture, found none: pass files or pixels")
+    for start in range(0, len(listed), LOOK_CHUNK):
+        yield torch.stack([squashed(picture, size) for picture in listed[start : start + LOOK_CHUNK]])  # type: ignore[arg-type]
 
 
 def squashed(picture: Picture, size: int) -> UInt8[Tensor, "S S 3"]:

@@ -55,6 +55,18 @@ def read_sentences(
     return words, [_notes(tokenizer, text) for text in cleaned]
 
 
+def prefix_ids(tokenizer: Tokenizer, prefix: str, most: int) -> list[int]:
+    """The tokens that every sentence begins with, fewer than ``most``.
+
+    Raises:
+        UsageError: the prefix is too long, or the model knows not one of its words.
+    """
+    if not prefix.strip():
+        return []
+    words, _ = read_sentences(tokenizer, [prefix], most - 1, "prefix")
+    return [int(word) for word in words[0, 1:-1]]
+
+
 def without_marks(tokenizer: Tokenizer, text: str) -> str:
     """The sentence without the punctuation that means nothing to the model."""
     for mark in filter(_is_mark, _unknown(tokenizer, text)):

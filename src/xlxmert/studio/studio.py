@@ -1,29 +1,28 @@
 """The studio: one object that paints, edits, captions, answers, verifies and retrieves; the package's front door."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
-from xlxmert.core.axes import Float, Tensor, UInt8
+from xlxmert.core.axes import Float
 from xlxmert.core.errors import UsageError
-from xlxmert.sampling import Guidance, Sampler
+from xlxmert.sampling import Decoding, Guidance, Sampler
 from xlxmert.studio.attention import AttentionMaps, attention_maps
+from xlxmert.studio.describer import Describer
+from xlxmert.studio.devices import pick_device
 from xlxmert.studio.editor import Editor
 from xlxmert.studio.edits import Edits
 from xlxmert.studio.options import STANDARD, PaintOptions
 from xlxmert.studio.painter import Painter
-from xlxmert.studio.pictures import Picture, each_once, is_one, squashed
+from xlxmert.studio.pictures import LOOK_CHUNK, SIZE, Picture, each_once, is_one, looked_at, squashed
 from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
 from xlxmert.studio.teller import Seen, Teller
-
-SIZE = 256
-"""Side in pixels at which pictures are looked at, where no generator says otherwise."""
-LOOK_CHUNK = 32
-"""Pictures that are held as pixels at a time."""
 
 
 class Studio(Edits):
@@ -32,14 +31,18 @@ class Studio(Edits):
     Args:
         bundle: the checkpoint.
         device: ``auto`` (an accelerator if there is one), ``cpu`` or ``cuda``.
+        captioner: an XGPT that captions in its place, or a function that loads it.
 
     Raises:
         UsageError: there is no such device.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+    def __init__(
+        self, bundle: Bundle, device: str = "auto", captioner: Captioner | Callable[[], Captioner] | None = None
+    ) -> None:
         """Move the checkpoint to the device; see the class."""
         self.device = pick_device(device)
+        self._captioner = captioner
         self.bundle = bundle.to(self.device)
         self.bundle.model.eval()
         if self.bundle.generator is not None:
@@ -51,12 +54,22 @@ class Studio(Edits):
     def from_pretrained(cls, name: str | Path | None = None, device: str = "auto") -> "Studio":
         """Open a checkpoint: the bundled one by default, a folder, or a name on the Hugging Face hub.
 
+        The bundled one has the bundled captioner at its side.
+
         Raises:
             UsageError: there is no such checkpoint or device.
             XlxmertError: the checkpoint is damaged.
         """
         pick_device(device)
-        return cls(Bundle.from_pretrained(name), device)
+        return cls(Bundle.from_pretrained(name), device, Captioner.from_pretrained if name is None else None)
+
+    @cached_property
+    def describer(self) -> Describer | None:
+        """Who captions instead of the checkpoint, if anyone."""
+        captioner = self._captioner
+        if captioner is None:
+            return None
+        return Describer(captioner if isinstance(captioner, Captioner) else captioner(), self.device.type)
 
     @property
     def size(self) -> int:
@@ -122,8 +135,9 @@ class Studio(Edits):
         pictures: Picture | Iterable[Picture],
         count: int = 1,
         prefix: str = "",
-        sampler: Sampler = CAPTION_SAMPLER,
+        sampler: Sampler | None = None,
         seed: int = 0,
+        decoding: Decoding | None = None,
     ) -> list[list[Caption]]:
         """Describe pictures.
 
@@ -131,17 +145,28 @@ class Studio(Edits):
             pictures: files or pixels.
             count: different captions per picture, best first; there may be fewer.
             prefix: words that every caption begins with.
-            sampler: ``Raster()`` writes from left to right, ``RandomOrder(...)`` is the paper's Gibbs sampling.
-            seed: of the sampler's draws.
+            sampler: let the checkpoint itself write, by masked words: ``Raster()`` from left to right,
+                ``RandomOrder(...)`` is the paper's Gibbs sampling. By default the captioner writes, where there is one.
+            seed: of whatever is drawn.
+            decoding: how the captioner writes: ``Beam(3)`` by default; see `xlxmert.sampling`.
 
         Raises:
-            UsageError: the prefix or the count cannot be used.
+            UsageError: the prefix or the count cannot be used, or a decoding is asked for and there is no captioner.
             XlxmertError: a picture cannot be read, or the checkpoint cannot look at pictures.
         """
+        if sampler is None and self.describer is not None:
+            return self.describer.caption(pictures, count, prefix, decoding, seed)
+        if decoding is not None:
+            raise UsageError(
+                "expected a captioner for this decoding, found none beside the checkpoint, or a sampler that was asked "
+                "for: pass a captioner, or leave the decoding out"
+            )
         return [
             captions
-            for pixels in self._looked_at(pictures)
-            for captions in self._teller.caption(self._teller.seen(pixels), count, prefix, sampler, seed)
+            for pixels in looked_at(pictures, self.size)
+            for captions in self._teller.caption(
+                self._teller.seen(pixels), count, prefix, sampler or CAPTION_SAMPLER, seed
+            )
         ]
 
     def answer(
@@ -156,7 +181,7 @@ class Studio(Edits):
         questions = [questions] if isinstance(questions, str) else list(questions)
         return [
             answers
-            for pixels in self._looked_at(pictures)
+            for pixels in looked_at(pictures, self.size)
             for answers in self._teller.answer(self._teller.seen(pixels), questions, top)
         ]
 
@@ -168,7 +193,7 @@ class Studio(Edits):
             XlxmertError: a picture cannot be read.
         """
         sentences = [sentences] if isinstance(sentences, str) else list(sentences)
-        rows = [self._teller.match(self._teller.seen(pixels), sentences) for pixels in self._looked_at(pictures)]
+        rows = [self._teller.match(self._teller.seen(pixels), sentences) for pixels in looked_at(pictures, self.size)]
         return torch.cat(rows).numpy()
 
     def retrieve(
@@ -183,7 +208,7 @@ class Studio(Edits):
             XlxmertError: a picture cannot be read.
         """
         sentences = [sentences] if isinstance(sentences, str) else list(sentences)
-        seen = torch.cat([self._teller.seen(pixels) for pixels in self._looked_at(pictures)])
+        seen = torch.cat([self._teller.seen(pixels) for pixels in looked_at(pictures, self.size)])
         return ranked(self._teller.odds(seen, sentences).numpy(), top)
 
     def verify(
@@ -214,7 +239,7 @@ class Studio(Edits):
         for start in range(0, len(texts), LOOK_CHUNK):
             some = slice(start, start + LOOK_CHUNK)
             once, rows = each_once([*lefts[some], *rights[some]])
-            seen = torch.cat([self._teller.seen(pixels) for pixels in self._looked_at(once)])
+            seen = torch.cat([self._teller.seen(pixels) for pixels in looked_at(once, self.size)])
             chances.append(self._teller.verify(seen, texts[some], torch.tensor(rows).view(2, -1).T))
         return torch.cat(chances).numpy()
 
@@ -260,7 +285,7 @@ class Studio(Edits):
             XlxmertError: a picture cannot be read, or the checkpoint lacks a generator or a visual vocabulary.
         """
         paintings = []
-        for pixels in self._looked_at(pictures):
+        for pixels in looked_at(pictures, self.size):
             codes = self._teller.codes(pixels)
             painted = self._painter.render(codes, [seed] * len(codes))
             paintings += [
@@ -275,30 +300,7 @@ class Studio(Edits):
             raise UsageError(f"expected {len(listed)} texts, one per picture, found {len(texts)}: pass as many")
         once, rows = each_once(listed)
         order, done = sorted(range(len(rows)), key=rows.__getitem__), 0
-        for pixels in self._looked_at(once):
+        for pixels in looked_at(once, self.size):
             places = [place for place in order if done <= rows[place] < done + len(pixels)]
             yield self._teller.seen(pixels), [rows[place] - done for place in places], places
             done += len(pixels)
-
-    def _looked_at(self, pictures: Picture | Iterable[Picture]) -> Iterator[UInt8[Tensor, "B S S 3"]]:
-        """Pictures as pixels of the studio's size, some at a time."""
-        listed = [pictures] if is_one(pictures) else list(pictures)  # type: ignore[arg-type]
-        if not listed:
-            raise UsageError("expected at least one picture, found none: pass files or pixels")
-        for start in range(0, len(listed), LOOK_CHUNK):
-            yield torch.stack([squashed(picture, self.size) for picture in listed[start : start + LOOK_CHUNK]])  # type: ignore[arg-type]
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name: ``auto`` takes an accelerator if there is one.
-
-    Raises:
-        UsageError: the name is unknown, or the machine has no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise UsageError(f"expected a device of auto, cpu, cuda, found '{name}': choose one of them")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("expected a CUDA device, found none on this machine: use --device cpu or auto")
-    return torch.device(name)

@@ -12,7 +12,7 @@ from xlxmert.sampling import Raster, Sampler, last
 from xlxmert.sampling.words import blank, draft_likelihood, pseudo_log_likelihood, write
 from xlxmert.studio.networks import WritingNetwork
 from xlxmert.studio.results import Answer, Caption
-from xlxmert.studio.sentences import read_sentences, word_ids
+from xlxmert.studio.sentences import prefix_ids, read_sentences, word_ids
 
 SAMPLER = Raster()
 """How captions are written unless the caller says otherwise: from left to right, the likeliest word."""
@@ -82,7 +82,7 @@ class Teller:
         """
         if count < 1:
             raise UsageError(f"expected to write at least 1 caption, found {count}: ask for 1 or more")
-        start = self._prefix(prefix)
+        start = prefix_ids(self.bundle.tokenizer, prefix, self.bundle.most_words)
         drafts = [(length, seed + extra) for length in self._lengths(len(start)) for extra in range(count)]
         together = max(1, CANDIDATES // len(drafts))
         for chunk in torch.split(seen, together):
@@ -195,13 +195,6 @@ class Teller:
         vision = torch.cat([model.encode_picture(chunk) for chunk in torch.split(seen, PAIRS)])
         for picture, sentence in (chunk.unbind(1) for chunk in torch.split(pairs.to(self.device), PAIRS)):
             yield model.pooler(model.cross_words(language[sentence], vision[picture], mask[sentence]))  # (P, D)
-
-    def _prefix(self, prefix: str) -> list[int]:
-        """The tokens that every caption begins with."""
-        if not prefix.strip():
-            return []
-        words, _ = read_sentences(self.bundle.tokenizer, [prefix], self.bundle.most_words - 1, "prefix")
-        return [int(word) for word in words[0, 1:-1]]
 
     def _lengths(self, given: int) -> range:
         """The lengths to try after a prefix of ``given`` tokens: a few more at least."""

@@ -15,6 +15,7 @@ mlm            a sentence with masked words                nothing: the encoder 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -58,6 +59,9 @@ class GenerativeConfig:
     """Weight of masked sequence-to-sequence learning on texts alone."""
     mlm: float = 0.0
     """Weight of masked language modelling on texts alone."""
+    together: int = 1
+    """captioning: sentences of one picture that are written beside each other, with the picture encoded once for all;
+    the batch size counts sentences."""
     combine: Literal["turn", "sum"] = "turn"
     """One objective per step, in turn (the paper), or all of them at every step."""
     fragment: float = 0.5
@@ -86,6 +90,8 @@ class GenerativeConfig:
         for name in ("fragment", "span_share", "word_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise XlxmertError(f"{name} must be in (0, 1] (found {getattr(self, name)} in the generative config)")
+        if self.together < 1:
+            raise XlxmertError(f"together must be at least 1 (found {self.together} in the generative config)")
         if self.span_mean <= 0 or not 0 <= self.label_smoothing < 1:
             raise XlxmertError(
                 "span_mean must be above 0 and label_smoothing in [0, 1) "
@@ -93,14 +99,14 @@ class GenerativeConfig:
             )
 
     @property
-    def weights(self) -> dict[Objective, float]:
+    def weights(self) -> dict[str, float]:
         """The weight of every objective."""
         return {name: float(getattr(self, name)) for name in OBJECTIVES}
 
     @property
     def chosen(self) -> tuple[Objective, ...]:
         """The objectives that take part."""
-        return tuple(name for name, weight in self.weights.items() if weight)
+        return tuple(name for name in OBJECTIVES if self.weights[name])
 
 
 class GenerativeTask:
@@ -147,12 +153,33 @@ class GenerativeTask:
 
     def _lesson(self, objective: Objective, step: int, size: int) -> Lesson:
         rng = numpy_generator(self.seed, objective, step)
+        if objective == "captioning" and self.config.together > 1:
+            return self._together(size, rng)
         sentences = rng.choice(self._sentences, size)
         words = self.store.padded(sentences)
         if objective in TEXT_ONLY:
             return self._text_lesson(objective, words, rng, step)
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
         return self._picture_lesson(objective, words, view(self.store, pictures, self.config.visual_input), rng)
+
+    def _together(self, size: int, rng: np.random.Generator) -> Lesson:
+        """Captioning of fewer pictures, several of the sentences of each."""
+        count = self.config.together
+        owners = self._owners
+        drawn = rng.choice(len(owners.pictures), max(1, size // count))
+        draws = np.argsort(rng.random((len(drawn), int(owners.counts.max()))), 1)  # an order for each picture
+        places = np.stack([_some(row[row < own], count) for row, own in zip(draws, owners.counts[drawn], strict=True)])
+        sentences = owners.sentences[(owners.starts[drawn][:, None] + places).reshape(-1)]
+        given, targets = shifted(self.store.padded(sentences), self.store.tokenizer.end)
+        seen = view(self.store, owners.pictures[drawn], self.config.visual_input)
+        return Lesson("captioning", seen, given=given, targets=targets)
+
+    @cached_property
+    def _owners(self) -> "_Owners":
+        """The sentences by picture."""
+        of = self.store.arrays["picture"][self._sentences].astype(np.int64)
+        pictures, starts, counts = np.unique(np.sort(of), return_index=True, return_counts=True)
+        return _Owners(pictures, self._sentences[np.argsort(of, kind="stable")], starts, counts)
 
     def _picture_lesson(
         self, objective: Objective, words: Int[Tensor, "B T"], seen: View, rng: np.random.Generator
@@ -196,6 +223,21 @@ class GenerativeTask:
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Nothing to look at."""
+
+
+@dataclass(frozen=True)
+class _Owners:
+    """Sentences in the order of their pictures: those of picture i are ``counts[i]`` from ``starts[i]`` on."""
+
+    pictures: np.ndarray
+    sentences: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+
+
+def _some(places: np.ndarray, count: int) -> np.ndarray:
+    """The first ``count`` of some places, over and over where there are fewer."""
+    return np.resize(places, count)
 
 
 def shifted(words: Int[Tensor, "B T"], end: int) -> tuple[Int[Tensor, "B L"], Int[Tensor, "B L"]]:

@@ -44,8 +44,8 @@ class Cache:
             XlxmertError: texts of one source do not stand together, or some have more than others.
         """
         owners = self._owners[rows]
-        left, counts = owners.unique_consecutive(return_counts=True)
-        if len(left) != len(owners.unique()) or len(counts.unique()) > 1:
+        left, counts = torch.unique_consecutive(owners, return_counts=True)
+        if len(left) != len(torch.unique(owners)) or len(torch.unique(counts)) > 1:
             raise XlxmertError(
                 f"expected the texts of each picture side by side and equally many, found pictures {owners.tolist()}"
             )

@@ -100,11 +100,8 @@ def make_data(out: Path, sizes: Sizes = SIZES) -> Data:
     Raises:
         XlxmertError: ``out`` was begun with other sizes.
     """
-    folder, facts = out / "data", dataclasses.asdict(sizes)
-    known = folder / "sizes.json"
-    if known.exists() and (found := read_json(known)) != facts:
-        raise XlxmertError(f"expected data of the sizes {facts} in {folder}, found {found}: choose another --out")
-    write_json(known, facts)
+    folder = out / "data"
+    begun_with(folder / "sizes.json", dataclasses.asdict(sizes))
     recipe = dataclasses.replace(SMALL, pictures=sizes.pictures, codes=sizes.codes, lessons=sizes.lessons, seed=SEED)
     data = Data(folder, sizes, world.visual_vocabulary(folder, recipe))
     if not (folder / "pretraining/store.json").exists():
@@ -113,6 +110,17 @@ def make_data(out: Path, sizes: Sizes = SIZES) -> Data:
         tokenizer = data.pretraining.store.tokenizer
         statement_store(folder / "nlvr2", data.vocabulary, tokenizer, sizes.pair_sets, SEED, CUT, features=True)
     return data
+
+
+def begun_with(path: Path, facts: dict[str, int]) -> None:
+    """Remember the sizes that a folder's data are made with.
+
+    Raises:
+        XlxmertError: it was begun with others.
+    """
+    if path.exists() and (found := read_json(path)) != facts:
+        raise XlxmertError(f"expected data of the sizes {facts} in {path.parent}, found {found}: choose another --out")
+    write_json(path, facts)
 
 
 def picture(index: int) -> np.ndarray:

@@ -38,7 +38,7 @@ def plot(
         panel.bar_label(bars, told, padding=3)
         panel.set(title=f"{column.title}, %", xlim=(0, 112), xticks=range(0, 101, 25))
         panel.spines[["top", "right"]].set_visible(False)
-    names = [f"{row.name}   [{row.paper[paper]}]" if row.paper.get(paper) else row.name for row in rows]
+    names = [f"{row.shown}   [{row.paper[paper]}]" if row.paper.get(paper) else row.shown for row in rows]
     panels[0][0].set_yticks(places, names)
     panels[0][0].invert_yaxis()
     figure.suptitle(f"{title}; in brackets the paper's {paper}", fontsize=11)

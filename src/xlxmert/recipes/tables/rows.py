@@ -22,6 +22,13 @@ class Row:
     measure: Measure
     paper: Mapping[str, str] = field(default_factory=dict)
     """The paper's own numbers by column."""
+    title: str = ""
+    """What it is called in this table, where several tables share the row; its name by default."""
+
+    @property
+    def shown(self) -> str:
+        """What a reader sees."""
+        return self.title or self.name
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def table(rows: Sequence[Row], scores: Sequence[Scores], columns: Sequence[Colum
     lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
     for row, found in zip(rows, scores, strict=True):
         cells = [_shown(found, column) for column in columns] + [row.paper.get(title, "") for title in paper]
-        lines.append(f"| {row.name} | {' | '.join(cells)} |")
+        lines.append(f"| {row.shown} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

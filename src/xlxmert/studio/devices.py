@@ -1,0 +1,20 @@
+"""The machine's devices by name."""
+
+import torch
+
+from xlxmert.core.errors import UsageError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name: ``auto`` takes an accelerator if there is one.
+
+    Raises:
+        UsageError: the name is unknown, or the machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise UsageError(f"expected a device of auto, cpu, cuda, found '{name}': choose one of them")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("expected a CUDA device, found none on this machine: use --device cpu or auto")
+    return torch.device(name)
