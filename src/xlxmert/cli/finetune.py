@@ -1,16 +1,19 @@
-"""``xlxmert finetune``: trains a checkpoint further, on questions, statements about two pictures, or retrieval."""
+"""``xlxmert finetune``: trains a checkpoint further, on questions, statements about pictures, retrieval or captions."""
 
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import tyro
 
 from xlxmert.cli.progress import print_facts
+from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError
 from xlxmert.data.store import Store
+from xlxmert.recipes.captioner import finetune_captioner, of_stage
 from xlxmert.recipes.finetune import (
     ANSWERING,
     NLVR2,
@@ -22,8 +25,10 @@ from xlxmert.recipes.finetune import (
     steps_of,
 )
 from xlxmert.tasks.answering import AnsweringConfig
+from xlxmert.tasks.generative import GenerativeConfig
 from xlxmert.tasks.nlvr2 import Nlvr2Config
 from xlxmert.tasks.retrieval import RetrievalConfig
+from xlxmert.tasks.self_critical import SelfCriticalConfig
 from xlxmert.train import TrainConfig
 
 
@@ -34,12 +39,15 @@ class Options:
     xlxmert finetune nlvr2 --store statements --loop.out runs/nlvr2
     """
 
-    task: Annotated[Literal["vqa", "gqa", "nlvr2", "retrieval"], tyro.conf.Positional]
-    """Questions of VQA v2 or GQA, statements about two pictures, or telling captions and pictures from others."""
+    task: Annotated[Literal["vqa", "gqa", "nlvr2", "retrieval", "caption"], tyro.conf.Positional]
+    """Questions of VQA v2 or GQA, statements about two pictures, telling captions and pictures from others, or writing
+    captions (XGPT)."""
     store: Path
     """The folder that `xlxmert prepare` wrote, with the checkpoint's codebook and tokenizer."""
     checkpoint: str | None = None
     """A checkpoint's folder or its name on the Hugging Face hub; by default the bundled one."""
+    model: str | None = None
+    """caption: a captioner's folder or its name on the Hugging Face hub; by default the bundled one."""
     epochs: float | None = None
     """How often each example is seen, instead of --loop.steps; the papers have 4 (LXMERT) and 10 (X-LXMERT)."""
     loop: TrainConfig = field(default_factory=lambda: finetune_loop(Path("runs/finetune")))
@@ -50,21 +58,54 @@ class Options:
     """How statements are learned."""
     retrieval: RetrievalConfig = field(default_factory=lambda: RETRIEVAL)
     """How retrieval is learned."""
+    captioning: GenerativeConfig = field(default_factory=lambda: of_stage("captioning"))
+    """How captions are learned."""
+    self_critical: bool = False
+    """caption: learn from the CIDEr-D of captions that the captioner draws, which it must write well already."""
+    critical: SelfCriticalConfig = field(default_factory=SelfCriticalConfig)
+    """How it learns from them."""
 
 
 def run(options: Options) -> int:
     """Train, and leave the fine-tuned checkpoint in the run's folder."""
+    if options.task == "caption":
+        return _caption(options)
+    if options.model is not None or options.self_critical:
+        raise UsageError(f"expected the task caption for --model and --self-critical, found {options.task}: leave them")
     bundle, store = Bundle.from_pretrained(options.checkpoint), Store.open(options.store)
     configs: dict[str, FinetuneConfig] = {"nlvr2": options.nlvr2, "retrieval": options.retrieval}
     config = configs.get(options.task, options.answering)
+    examples = examples_of(store, config)
+    loop = _loop(options, examples)
+    finetune(bundle, store, config, loop).save_pretrained(loop.out / "checkpoint")
+    return _tell(options, examples, loop)
+
+
+def _caption(options: Options) -> int:
+    """Fine-tune a captioner."""
+    if options.checkpoint is not None:
+        raise UsageError("expected a captioner to fine-tune, found a --checkpoint: pass its folder as --model")
+    captioner, store = Captioner.from_pretrained(options.model), Store.open(options.store)
+    config = options.critical if options.self_critical else options.captioning
+    captions = store.of_kind("caption")
+    pictures = len(np.unique(store.arrays["picture"][captions]))
+    loop = _loop(options, pictures if options.self_critical else len(captions))
+    finetune_captioner(captioner, store, config, loop).save_pretrained(loop.out / "checkpoint")
+    return _tell(options, len(captions), loop)
+
+
+def _loop(options: Options, examples: int) -> TrainConfig:
+    """The run, with its length in epochs where that was given."""
     loop = options.loop
-    if options.epochs is not None:
-        if options.epochs <= 0:
-            raise UsageError(f"expected --epochs above 0, found {options.epochs}: pass 4, for example")
-        each_step = loop.batch_size * loop.accumulate
-        loop = dataclasses.replace(loop, steps=steps_of(options.epochs, examples_of(store, config), each_step))
+    if options.epochs is None:
+        return loop
+    if options.epochs <= 0:
+        raise UsageError(f"expected --epochs above 0, found {options.epochs}: pass 4, for example")
+    return dataclasses.replace(loop, steps=steps_of(options.epochs, examples, loop.batch_size * loop.accumulate))
+
+
+def _tell(options: Options, examples: int, loop: TrainConfig) -> int:
+    """What was done."""
     folder = loop.out / "checkpoint"
-    finetune(bundle, store, config, loop).save_pretrained(folder)
-    told = {"task": options.task, "examples": examples_of(store, config), "steps": loop.steps, "checkpoint": folder}
-    print_facts(told)
+    print_facts({"task": options.task, "examples": examples, "steps": loop.steps, "checkpoint": folder})
     return 0

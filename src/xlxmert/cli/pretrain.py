@@ -5,12 +5,32 @@ from pathlib import Path
 from typing import Literal
 
 from xlxmert.cli.progress import print_facts
+from xlxmert.convert.captioner import Captioner
+from xlxmert.data.store import Store
 from xlxmert.models.families import PRESETS
+from xlxmert.models.xgpt import PRESETS as XGPT
+from xlxmert.models.xgpt import Xgpt, XgptConfig
+from xlxmert.recipes.captioner import OBJECTIVES as CAPTIONER
+from xlxmert.recipes.captioner import (
+    Stage,
+    as_captioner,
+    captioner_loop,
+    check_fit,
+    cider_on,
+    copied,
+    of_stage,
+    train_captioner,
+)
 from xlxmert.recipes.train_store import GUIDANCE, OBJECTIVES, Prepared, pretrain, pretrain_loop
+from xlxmert.tasks.generative import GenerativeConfig
 from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.train import TrainConfig
+from xlxmert.train.average import average_best
 
-PresetName = Literal["x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "tiny"]
+PresetName = Literal[
+    "x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "tiny",
+    "xgpt", "xgpt-tiny", "xgpt-world",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,14 +50,48 @@ class Options:
     words must be BERT's (`xlxmert prepare --tokenizer vocab.txt`)."""
     objectives: PretrainConfig = field(default_factory=lambda: OBJECTIVES)
     """What is masked, how often, and on which sentences; the defaults are those that docs/results.md measured."""
+    stage: Stage | None = None
+    """XGPT: take a stage's weights of the objectives instead of those in --generative: texts alone (text), many noisy
+    captions (out-of-domain), the pictures at hand (in-domain), or captioning."""
+    start: str | None = None
+    """XGPT: go on from the captioner in this folder, an earlier stage's, instead of from random weights."""
+    generative: GenerativeConfig = field(default_factory=lambda: CAPTIONER)
+    """XGPT: which objectives, with which weights, and how captions are corrupted."""
+    validation: Path | None = None
+    """XGPT: a store of other pictures. The mean of the run's best four checkpoints, by CIDEr-D of their greedy captions
+    there, is kept instead of the moving average; --loop.keep says how many there are to choose from."""
 
 
 def run(options: Options) -> int:
     """Train, and leave a checkpoint (without a generator yet) in the run's folder."""
     prepared = Prepared.open(options.store, options.codebook)
-    model = pretrain(prepared, PRESETS[options.preset], options.objectives, options.loop, options.bert)
     folder = options.loop.out / "checkpoint"
-    guidance = GUIDANCE if options.objectives.caption_dropout else 0.0
-    prepared.bundle(model, None, {"guidance": guidance}).save_pretrained(folder)
-    print_facts({"steps": options.loop.steps, "checkpoint": folder})
+    if options.preset in XGPT:
+        steps = _captioner(prepared, options)
+    else:
+        model = pretrain(prepared, PRESETS[options.preset], options.objectives, options.loop, options.bert)
+        guidance = GUIDANCE if options.objectives.caption_dropout else 0.0
+        prepared.bundle(model, None, {"guidance": guidance}).save_pretrained(folder)
+        steps = options.loop.steps
+    print_facts({"steps": steps, "checkpoint": folder})
     return 0
+
+
+def _captioner(prepared: Prepared, options: Options) -> int:
+    """A stage of XGPT; its length is its own unless another was given. Returns the number of steps."""
+    loop = options.loop if options.loop != pretrain_loop(options.loop.out) else captioner_loop(options.loop.out)
+    config = options.generative if options.stage is None else of_stage(options.stage, options.generative)
+    start: XgptConfig | Xgpt = XGPT[options.preset]
+    if options.start is not None:
+        earlier = Captioner.from_pretrained(options.start)
+        check_fit(earlier, prepared.store)
+        start = earlier.model
+    judge = None
+    if options.validation is not None:
+        judge = cider_on(Store.open(options.validation, prepared.vocabulary.codebook.fingerprint), config.visual_input)
+    model = train_captioner(prepared, start, config, loop)
+    if judge is not None:
+        model = average_best(loop.out, copied(model), judge)
+    facts = {"stage": options.stage or "own", "steps": loop.steps, "batch": loop.batch_size}
+    as_captioner(model, prepared, config, facts).save_pretrained(loop.out / "checkpoint")
+    return loop.steps

@@ -10,17 +10,26 @@ captioning alone; between them the best checkpoints are averaged (section 5.3).
 """
 
 import dataclasses
-import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import nn
 
+from xlxmert.convert.captioner import Captioner
+from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import OptimConfig
+from xlxmert.data.store import Store
 from xlxmert.models.xgpt import Xgpt, XgptConfig
+from xlxmert.recipes.finetune import weights_digest
 from xlxmert.recipes.train_store import Prepared
+from xlxmert.sampling import Greedy
+from xlxmert.studio import Describer
+from xlxmert.studio.sentences import word_ids
 from xlxmert.tasks.generative import GenerativeConfig, GenerativeTask
+from xlxmert.tasks.reading import VisualInput, view
+from xlxmert.tasks.self_critical import References, SelfCriticalConfig, SelfCriticalTask
 from xlxmert.train import TrainConfig, train
 
 Stage = Literal["text", "out-of-domain", "in-domain", "captioning"]
@@ -85,7 +94,7 @@ def train_captioner(prepared: Prepared, start: XgptConfig | Xgpt, config: Genera
     Raises:
         XlxmertError: the store does not fit the model, or lacks captions.
     """
-    facts = {"generative": dataclasses.asdict(config), "store": prepared.store.facts["digest"]}
+    facts: dict[str, Any] = {"generative": dataclasses.asdict(config), "store": prepared.store.facts["digest"]}
     if isinstance(start, Xgpt):
         model = copied(start)
         facts |= {"start": weights_digest(start)}
@@ -105,9 +114,96 @@ def copied(model: Xgpt) -> Xgpt:
     return twin
 
 
-def weights_digest(module: nn.Module) -> str:
-    """A short hash of a module's weights, by which a resumed run knows that it starts from the same ones."""
-    digest = hashlib.blake2b(digest_size=8)
-    for weight in module.state_dict().values():
-        digest.update(weight.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def as_captioner(model: Xgpt, prepared: Prepared, config: GenerativeConfig, facts: Mapping[str, Any]) -> Captioner:
+    """A trained model with its words and how it looks at pictures."""
+    longest = int(np.diff(prepared.store.arrays["offsets"]).max(initial=2)) - 2
+    known = {"visual_input": config.visual_input, "most_words": longest, **facts}
+    return Captioner(model, prepared.store.tokenizer, prepared.vocabulary, facts=known)
+
+
+def cider_on(store: Store, visual_input: VisualInput, most: int = 200) -> Callable[[Xgpt], float]:
+    """The CIDEr-D, times 100, of a captioner's greedy captions of a store's first pictures: by which checkpoints are
+    chosen (XGPT section 5.3)."""
+    references = References(store)
+    pictures = references.pictures[:most]
+    seen = view(store, pictures, visual_input)
+
+    def score(model: Xgpt) -> float:
+        describer = Describer(Captioner(model, store.tokenizer), "cpu")
+        found = describer.write(seen.picture, decoding=Greedy(), boxes=seen.boxes)
+        rewards = references.rewards(pictures.tolist(), [captions[0].text for captions in found])
+        return 100 * float(rewards.mean())
+
+    return score
+
+
+def finetune_captioner(
+    captioner: Captioner, store: Store, config: GenerativeConfig | SelfCriticalConfig, loop: TrainConfig
+) -> Captioner:
+    """Teach a captioner a store's captions, by cross-entropy or by CIDEr-D, going on from the run's last checkpoint.
+
+    Args:
+        captioner: what to start from; it stays as it is.
+        store: prepared with the captioner's words and visual vocabulary.
+        config: the objectives, captioning alone in the paper, or self-critical training.
+        loop: length, schedule and folder of the run.
+
+    Raises:
+        XlxmertError: the store was prepared with another tokenizer or visual vocabulary, or lacks what is needed.
+    """
+    check_fit(captioner, store)
+    model = copied(captioner.model)
+    facts: dict[str, Any] = {
+        "config": dataclasses.asdict(config),
+        "store": store.facts["digest"],
+        "start": weights_digest(captioner.model),
+        "model": model.config.to_dict(),
+    }
+    task: GenerativeTask | SelfCriticalTask
+    if isinstance(config, SelfCriticalConfig):
+        task = SelfCriticalTask(model, store, config, word_ids(store.tokenizer), loop.seed)
+    else:
+        task = GenerativeTask(model, store, config, loop.seed)
+    average = train(task, loop, facts=facts).averages.get("model", model)
+    assert isinstance(average, Xgpt)
+    return _finished(captioner, store, average.eval(), config, loop)
+
+
+def check_fit(captioner: Captioner, store: Store) -> None:
+    """Make sure that a store speaks of words and pictures as a captioner does.
+
+    Raises:
+        XlxmertError: it was prepared with another tokenizer or visual vocabulary.
+    """
+    if store.tokenizer.engine.get_vocab() != captioner.tokenizer.engine.get_vocab():
+        raise XlxmertError(
+            f"expected a store with the captioner's {captioner.tokenizer.size} word pieces, found "
+            f"{store.tokenizer.size} others in {store.folder}: prepare it with --tokenizer and the captioner's folder"
+        )
+    vocabulary = captioner.vocabulary
+    if vocabulary is not None and store.fingerprint != vocabulary.codebook.fingerprint:
+        raise XlxmertError(
+            f"expected a store that looks at pictures as the captioner does (codebook "
+            f"{vocabulary.codebook.fingerprint}), found codebook {store.fingerprint} in {store.folder}: prepare it "
+            "with --codebook and the captioner's codebook.safetensors"
+        )
+
+
+def _finished(
+    captioner: Captioner, store: Store, model: Xgpt, config: GenerativeConfig | SelfCriticalConfig, loop: TrainConfig
+) -> Captioner:
+    """The captioner with its new weights."""
+    longest = int(np.diff(store.arrays["offsets"]).max(initial=2)) - 2
+    by = "CIDEr-D" if isinstance(config, SelfCriticalConfig) else "cross-entropy"
+    told = {"by": by, "captions": len(store.of_kind("caption")), "steps": loop.steps, "batch": loop.batch_size}
+    facts = {
+        **captioner.facts,
+        "visual_input": config.visual_input,
+        "most_words": max(longest, captioner.most_words),
+        "finetuned": [*captioner.facts.get("finetuned", []), told],
+    }
+    card = (
+        f"{captioner.card}\n## Fine-tuned\n\nOn {told['captions']:,} captions by {by}: {loop.steps:,} steps of "
+        f"{loop.batch_size}. Scores above are of the captioner before.\n"
+    )
+    return Captioner(model, captioner.tokenizer, captioner.vocabulary, card.lstrip("\n"), facts)

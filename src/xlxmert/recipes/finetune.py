@@ -61,7 +61,7 @@ def finetune(bundle: Bundle, store: Store, config: FinetuneConfig, loop: TrainCo
         "finetune": dataclasses.asdict(config),
         "model": model.config.to_dict(),
         "store": store.facts["digest"],
-        "start": _digest(bundle.model),
+        "start": weights_digest(bundle.model),
     }
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Transformer)
@@ -174,7 +174,7 @@ def _finished(bundle: Bundle, store: Store, model: Transformer, config: Finetune
     return Bundle(model, bundle.tokenizer, bundle.vocabulary, bundle.generator, answers, card.lstrip("\n"), facts)
 
 
-def _digest(module: nn.Module) -> str:
+def weights_digest(module: nn.Module) -> str:
     """A short hash of a module's weights, by which a resumed run knows that it starts from the same checkpoint."""
     digest = hashlib.blake2b(digest_size=8)
     for weight in module.state_dict().values():
