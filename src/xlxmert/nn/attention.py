@@ -153,7 +153,7 @@ def score_bias(mask: Bool[Tensor, "B S"] | Bool[Tensor, "B L S"], dtype: torch.d
 def look(
     queries: Float[Tensor, "B H L E"],
     keys: Float[Tensor, "B H S E"],
-    bias: Float[Tensor, "B 1 L2 S"] | None = None,
+    bias: Float[Tensor, "B3 1 L2 S"] | None = None,
 ) -> Float[Tensor, "B H L S"]:
     """The attention weights: softmax of the scaled scores."""
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)  # (B, H, L, S)
@@ -165,7 +165,7 @@ def mix(
     queries: Float[Tensor, "B H L E"],
     keys: Float[Tensor, "B H S E"],
     values: Float[Tensor, "B H S E"],
-    bias: Float[Tensor, "B 1 L2 S"] | None = None,
+    bias: Float[Tensor, "B3 1 L2 S"] | None = None,
     dropout: float = 0.0,
 ) -> Float[Tensor, "B H L E"]:
     """Softmax of the scaled scores, times the values.

@@ -59,6 +59,11 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
+def at_least_single(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """``x`` in single precision, or in its own where that is higher: what losses and softmaxes are computed in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def _serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether oneDNN's product may stand in: it knows neither autocast, other types, nor a bias that is broadcast."""
     return (

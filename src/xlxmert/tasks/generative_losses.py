@@ -9,6 +9,7 @@ from torch import nn
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.models.xgpt import Memory, Xgpt
+from xlxmert.nn.linear import at_least_single
 from xlxmert.tasks.reading import View
 
 
@@ -40,7 +41,7 @@ class GenerativeTurn(nn.Module):
     def forward(self, lessons: tuple[Lesson, ...]) -> dict[str, Tensor]:
         """``loss``, each objective's own loss by its name, and the accuracy of words beside it."""
         scalars: dict[str, Tensor] = {}
-        total = torch.zeros((), device=self.model.word_bias.device)
+        total = torch.zeros_like(self.model.word_bias[0])
         for lesson in lessons:
             found = self._regions(lesson) if lesson.objective == "tifg" else self._words(lesson)
             scalars |= found
@@ -53,7 +54,8 @@ class GenerativeTurn(nn.Module):
         memory = self._memory(lesson)
         states = memory.last if lesson.given is None else self.model.decode(lesson.given, memory, lesson.places)
         asked = lesson.targets >= 0
-        logits, targets = self.model.word_logits(states[asked]).float(), lesson.targets[asked]  # (words asked, V)
+        targets = lesson.targets[asked]  # (words asked)
+        logits = at_least_single(self.model.word_logits(states[asked]))  # (words asked, V)
         loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         return {lesson.objective: loss, f"{lesson.objective}_right": (logits.argmax(-1) == targets).float().mean()}
 
@@ -64,10 +66,13 @@ class GenerativeTurn(nn.Module):
         """
         assert lesson.words is not None and lesson.view is not None
         regions = self.model.embed_picture(lesson.view.picture, lesson.view.boxes)  # (B, N, D)
-        mask = lesson.words > 0
-        memory = self.model.encode(self.model.embed_words(lesson.words), mask)
-        generated = self.model.generate_regions(memory, regions, lesson.view.boxes)  # (B, N, D)
-        return {"tifg": F.mse_loss(generated.float(), regions.detach().float())}
+        return {"tifg": F.mse_loss(self.generated(lesson, regions), at_least_single(regions.detach()))}
+
+    def generated(self, lesson: Lesson, regions: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        """The regions that the decoder makes of a caption, beside the true ones as far as it may see them."""
+        assert lesson.words is not None and lesson.view is not None
+        memory = self.model.encode(self.model.embed_words(lesson.words), lesson.words > 0)
+        return at_least_single(self.model.generate_regions(memory, regions, lesson.view.boxes))
 
     def _memory(self, lesson: Lesson) -> Memory:
         """What the encoder makes of an objective's input."""

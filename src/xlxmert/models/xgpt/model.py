@@ -18,7 +18,7 @@ from xlxmert.nn.attention import Attention, AttentionOnAttention
 from xlxmert.nn.blocks import DecoderLayer, EncoderLayer, FeedForward, KeysValues, RefiningLayer, encoder_layer
 from xlxmert.nn.embeddings import RegionEmbeddings, WordEmbeddings, grid_boxes
 from xlxmert.nn.initialise import INIT_STD, init_weights
-from xlxmert.nn.linear import linear
+from xlxmert.nn.linear import at_least_single, linear
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Xgpt(CommonModel):
         scores = scores + (words @ by_word)[..., None] + (regions @ by_region)[:, None]
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None], -torch.inf)
-        seen: Tensor = scores.float().softmax(-1).to(regions) @ regions  # (B, T, D)
+        seen: Tensor = at_least_single(scores).softmax(-1).to(regions) @ regions  # (B, T, D)
         return seen if self.config.attended == "attended" else seen + words
 
     def encode(self, x: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None) -> Memory:
@@ -178,14 +178,14 @@ class Xgpt(CommonModel):
 
     def _decode(self, x: Float[Tensor, "B T D"], memory: Memory, cache: Cache | None = None) -> Float[Tensor, "B T D"]:
         known = cache.length if cache else 0
-        seen = _causal(x.shape[1], known, x.device)  # (1, T, known + T)
+        seen = _causal(x.shape[1], known, x.device)  # (1, T, known + T) or None
         source_mask = cache.mask if cache else memory.mask
         for number, layer in enumerate(self._decoder()):
             source = cache.sources[number] if cache else layer.source(memory.states[number])
             queries, own = layer.own(x)
             own = own if cache is None else cache.extended(number, own)
             if self.config.arch == "enc":
-                x = layer.decode(x, queries, _joined(source, own), _joined_mask(source, source_mask, seen, len(x)))
+                x = layer.decode(x, queries, _joined(source, own), _joined_mask(source_mask, seen, source, own))
             else:
                 x = layer.decode(x, queries, own, seen, source, source_mask)  # (B, T, D)
         if cache is not None:
@@ -230,8 +230,10 @@ class Xgpt(CommonModel):
         return Attention(self.config.width, self.config.heads, self.config.attention_dropout)
 
 
-def _causal(new: int, known: int, device: torch.device) -> Bool[Tensor, "1 T S"]:
-    """Which of ``known`` earlier and ``new`` positions each new one sees: those up to itself."""
+def _causal(new: int, known: int, device: torch.device) -> Bool[Tensor, "1 T S"] | None:
+    """Which of ``known`` earlier and ``new`` positions each new one sees: those up to itself; None for all."""
+    if new == 1:
+        return None
     return torch.ones(1, new, known + new, dtype=torch.bool, device=device).tril(known)
 
 
@@ -243,10 +245,13 @@ def _joined(source: KeysValues, own: KeysValues) -> KeysValues:
 
 
 def _joined_mask(
-    source: KeysValues, source_mask: Tensor | None, seen: Bool[Tensor, "1 T S"], rows: int
-) -> Bool[Tensor, "B T S2"]:
-    """What each new position sees of a source and of the texts beside it."""
-    count, length = source[0].shape[0], source[0].shape[2]
-    mask = seen.new_ones(count, length) if source_mask is None else source_mask
-    mask = mask.repeat_interleave(rows // count, 0)  # (B, source)
-    return torch.cat([mask[:, None].expand(-1, seen.shape[1], -1), seen.expand(rows, -1, -1)], 2)
+    source_mask: Bool[Tensor, "P S"] | None, seen: Bool[Tensor, "1 T S2"] | None, source: KeysValues, own: KeysValues
+) -> Bool[Tensor, "B T S3"] | None:
+    """What each new position sees of a source and of the texts beside it; None for all."""
+    if source_mask is None and seen is None:
+        return None
+    rows, length = own[0].shape[0], own[0].shape[2]
+    mask = own[0].new_ones(source[0].shape[0], source[0].shape[2]).bool() if source_mask is None else source_mask
+    mask = mask.repeat_interleave(rows // len(mask), 0)[:, None]  # (B, 1, source)
+    seen = mask.new_ones(1, 1, length) if seen is None else seen
+    return torch.cat([mask.expand(-1, seen.shape[1], -1), seen.expand(rows, -1, -1)], 2)
