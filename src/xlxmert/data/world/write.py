@@ -1,4 +1,5 @@
-"""The built-in world as files: pictures and annotations as COCO, VQA v2, GQA, NLVR2 and Visual Genome publish theirs.
+"""The built-in world as files: pictures and annotations as COCO, VQA v2, GQA, NLVR2 and Visual Genome publish theirs,
+and captions with Karpathy's splits.
 
 Every picture is a pure function of (split, seed, index), so workers share the work in any order and two runs give the
 same bytes. All is written into a sibling folder, which takes its place when it is whole.
@@ -13,7 +14,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from PIL import Image
 
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_json, write_json
-from xlxmert.data import coco, gqa, nlvr2, visual_genome, vqa
+from xlxmert.data import coco, gqa, karpathy, nlvr2, visual_genome, vqa
 from xlxmert.data.records import About
 from xlxmert.data.world import annotations as world
 from xlxmert.data.world.render import render
@@ -119,6 +120,7 @@ def write_world(
     try:
         with _replacing(out.resolve()) as folder:
             _run(_tasks(folder, seed, sizes), workers, progress or (lambda done, total: None))
+            _write_splits(folder / "annotations", [split for split in karpathy.NAMES if split in sizes])
             facts = _facts(seed, sizes)
             write_json(folder / "world.json", facts)
     except OSError as error:
@@ -287,6 +289,18 @@ def _write_annotations(task: Task) -> None:
     visual_genome.write_regions(genome / "region_descriptions.json", pictures, regions)
     pairs = (each for i, scene in enumerate(scenes) for each in world.genome_questions_of(scene, split, seed, i))
     visual_genome.write_question_answers(genome / "question_answers.json", [each.id for each in pictures], pairs)
+
+
+def _write_splits(annotations: Path, splits: Sequence[str]) -> None:
+    """The captions of several splits once more, in one file as Karpathy has them."""
+    read = {split: coco.read_captions(annotations / f"captions_{split}.json") for split in splits}
+    pictures = (
+        karpathy.SplitPicture(picture.id, f"{split}/{picture.file_name}", split)
+        for split, (some, _) in read.items()
+        for picture in some
+    )
+    captions = (caption for _, some in read.values() for caption in some)
+    karpathy.write_karpathy(annotations / "dataset_world.json", "world", pictures, captions)
 
 
 def _facts(seed: int, sizes: Mapping[str, int]) -> dict[str, Any]:
