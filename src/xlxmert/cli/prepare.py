@@ -13,7 +13,7 @@ from xlxmert.convert.locate import CODEBOOK, locate
 from xlxmert.core.errors import UsageError
 from xlxmert.recipes.prepare import PrepareRecipe, prepare
 from xlxmert.recipes.sources import Sources
-from xlxmert.studio.studio import pick_device
+from xlxmert.studio.devices import pick_device
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class Options:
     default the bundled one. Its visual vocabulary and its words are taken."""
     captions: tuple[Path, ...] = ()
     """COCO's captions_*.json, one or more."""
+    karpathy: tuple[Path, ...] = ()
+    """Karpathy's dataset_coco.json, dataset_flickr30k.json and their like, one or more: captions with their splits."""
+    split: Literal["train", "restval", "val", "test"] | None = None
+    """With --karpathy: which of its splits, by default train, to which COCO's restval belongs."""
     vqa: tuple[tuple[Path, Path], ...] = ()
     """VQA v2's questions and annotations, in pairs."""
     gqa: tuple[Path, ...] = ()
@@ -61,6 +65,8 @@ def run(options: Options) -> int:
         options.regions,
         options.genome_questions,
         options.nlvr2,
+        options.karpathy,
+        options.split,
     )
     device = pick_device(options.device)
     codebook, recipe = parts_of(options)

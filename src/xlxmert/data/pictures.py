@@ -7,14 +7,28 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Protocol, runtime_checkable
 
 from xlxmert.core.errors import XlxmertError
-from xlxmert.data.records import Id, PictureRecord
+from xlxmert.data.records import Id
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """The suffixes of pictures, in any case of letters."""
 
 _LAST_NUMBER = re.compile(r"[0-9]+$")
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A picture as annotations name it, such as a `PictureRecord`."""
+
+    @property
+    def id(self) -> Id:
+        """What other annotations call it."""
+
+    @property
+    def file_name(self) -> str:
+        """Its file, with forward slashes."""
 
 
 def list_files(folder: Path, nested: bool = False) -> list[Path]:
@@ -50,12 +64,12 @@ def list_pictures(folder: Path, nested: bool = False) -> list[Path]:
 class PictureFolder:
     """The pictures under a folder, found by id.
 
-    An id means, in this order: the file name that its `PictureRecord` gives; the file, or the file without its suffix,
+    An id means, in this order: the file name that its record gives; the file, or the file without its suffix,
     of that name; for a number also the file whose name ends in it, as 391895 does in ``COCO_val2014_000000391895.jpg``.
     Folders within are searched too, so ``VG_100K`` and ``VG_100K_2`` may stand side by side.
     """
 
-    def __init__(self, folder: Path, pictures: Iterable[PictureRecord] = ()) -> None:
+    def __init__(self, folder: Path, pictures: Iterable[Named] = ()) -> None:
         """List the folder once.
 
         Raises:

@@ -14,6 +14,8 @@ from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import write_text
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+TOGETHER = 10_000
+"""Texts whose tokens are counted together."""
 
 
 class Tokenizer:
@@ -38,6 +40,14 @@ class Tokenizer:
     def ids(self, text: str) -> list[int]:
         """The tokens of one text, framed."""
         return [self.start, *self.engine.encode(text, add_special_tokens=False).ids, self.end]
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, the two that frame it not counted."""
+        found: list[int] = []
+        for start in range(0, len(texts), TOGETHER):
+            codes = self.engine.encode_batch_fast(list(texts[start : start + TOGETHER]), add_special_tokens=False)
+            found += [len(code.ids) for code in codes]
+        return found
 
     def encode(self, texts: Sequence[str], most: int) -> Int[Tensor, "B T"]:
         """Texts as one padded batch.

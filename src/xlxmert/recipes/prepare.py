@@ -49,6 +49,9 @@ class PrepareRecipe:
     """Keep the cells' features too, in half precision: LXMERT reads and predicts them."""
     instances: Path | None = None
     """COCO's ``instances_*.json`` of the pictures: keep what stands in each cell as its label and attribute."""
+    longest: int | None = None
+    """Leave out sentences of more tokens than this and count them, by default none; XGPT's limit is 60. A model must
+    read two more, which frame the sentence."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -56,6 +59,8 @@ class PrepareRecipe:
             raise UsageError(
                 f"expected words between 6 and {MOST_NUMBERS} and least, size and workers of at least 1, found {self}"
             )
+        if self.longest is not None and self.longest < 1:
+            raise UsageError(f"expected --longest of at least 1 token, found {self.longest}: pass 60, for example")
         if self.instances is not None and self.crop:
             raise UsageError("boxes are of whole pictures (found crop with instances): leave one of the two out")
 
@@ -69,6 +74,8 @@ class Prepared:
     """Pictures that could not be read, and why; their sentences were left out."""
     empty: int
     """Sentences that were left out because they hold no word."""
+    too_long: int = 0
+    """Sentences that were left out because of `PrepareRecipe.longest`."""
 
     def summary(self) -> dict[str, Any]:
         """Counts, for a person or as JSON."""
@@ -80,6 +87,7 @@ class Prepared:
             "unreadable": len(self.unreadable),
             **{f"{kind}s": kinds[kind] for kind in KINDS},
             "empty": self.empty,
+            "too_long": self.too_long,
             "words": self.store.tokenizer.size,
             "longest": int(lengths.max(initial=2)) - 2,
             "answers": len(self.store.answers),
@@ -119,9 +127,8 @@ def prepare(
     given = _given_tokenizer(recipe.tokenizer), _given_answers(recipe.answers)
     things = None if recipe.instances is None else things_of(sources.images, recipe.instances)
     read = read_lines(sources)
-    lines = [line for line in read if line.text.strip()]
-    if not lines:
-        raise XlxmertError(f"expected sentences in {', '.join(sources.names)}, found none: check the files")
+    tokenizer = given[0] or Tokenizer.train([line.text for line in read], recipe.words)
+    told, lines = _told(read, tokenizer, recipe.longest, sources)
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
     wanted = list(dict.fromkeys(picture for line in lines for picture in line.pictures))
     paths, visual = _encode(wanted, reader, vocabulary, recipe.features, progress)
@@ -132,7 +139,6 @@ def prepare(
         visual |= found
     places = {path: place for place, path in enumerate(paths)}
     kept = [line for line in lines if all(picture in places for picture in line.pictures)]
-    tokenizer = given[0] or Tokenizer.train([line.text for line in kept], recipe.words)
     answers = given[1] or frequent_answers(kept, recipe.least)
     _check_sizes(tokenizer, answers)
     store = write_store(
@@ -152,7 +158,7 @@ def prepare(
             **sizes,
         },
     )
-    return Prepared(store, reader.unreadable, len(read) - len(lines))
+    return Prepared(store, reader.unreadable, len(read) - told, told - len(lines))
 
 
 def check_store(out: Path, overwrite: bool = False) -> None:
@@ -191,6 +197,25 @@ def labelled(things: Sequence[Sequence[InstanceRecord]], grid: int) -> tuple[dic
     attributes = np.where(cells.attributes.any(-1), cells.attributes.argmax(-1) + 1, 0) if cells.attributes.size else 0
     arrays = {"labels": cells.things, "attributes": np.broadcast_to(attributes, cells.things.shape)}
     return arrays, {"labels": int(cells.things.max()) + 1, "attributes": cells.attributes.shape[-1] + 1}
+
+
+def _told(read: Sequence[Line], tokenizer: Tokenizer, longest: int | None, sources: Sources) -> tuple[int, list[Line]]:
+    """How many lines hold a word, and those of them that are not too long.
+
+    Raises:
+        XlxmertError: none is left.
+    """
+    lengths = tokenizer.lengths([line.text for line in read])
+    told = sum(length > 0 for length in lengths)
+    lines = [line for line, length in zip(read, lengths, strict=True) if 0 < length <= (longest or length)]
+    if not lines:
+        names = ", ".join(sources.names)
+        if not told:
+            raise XlxmertError(f"expected sentences in {names}, found none: check the files")
+        raise XlxmertError(
+            f"expected sentences of at most {longest} tokens in {names}, found none among {told}: raise --longest"
+        )
+    return told, lines
 
 
 def _sentence(line: Line, places: Mapping[Path, int]) -> Sentence:

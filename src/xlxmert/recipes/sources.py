@@ -7,11 +7,15 @@ from pathlib import Path
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.coco import read_captions, read_instances
 from xlxmert.data.gqa import read_gqa
+from xlxmert.data.karpathy import read_karpathy
 from xlxmert.data.nlvr2 import read_nlvr2
-from xlxmert.data.pictures import PictureFolder
-from xlxmert.data.records import Id, InstanceRecord, PictureRecord
+from xlxmert.data.pictures import Named, PictureFolder
+from xlxmert.data.records import Id, InstanceRecord
 from xlxmert.data.visual_genome import read_image_data, read_question_answers, read_regions
 from xlxmert.data.vqa import read_vqa
+
+TRAIN = "train"
+"""The split of a Karpathy file that is read unless another is asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +58,28 @@ class Sources:
     """Visual Genome's ``image_data.json`` and ``question_answers.json``, in pairs."""
     nlvr2: tuple[Path, ...] = ()
     """NLVR2's ``train.json`` and its like."""
+    karpathy: tuple[Path, ...] = ()
+    """Karpathy's ``dataset_coco.json`` and its like."""
+    split: str | None = None
+    """Which split of these; None is ``train``."""
 
     def __post_init__(self) -> None:
         """Check that there is something to read."""
         if not self.names:
             raise UsageError(
                 "expected annotations, found none: "
-                "pass --captions, --vqa, --gqa, --regions, --genome-questions or --nlvr2"
+                "pass --captions, --karpathy, --vqa, --gqa, --regions, --genome-questions or --nlvr2"
             )
+        if self.split is not None and not self.karpathy:
+            raise UsageError(f"expected --karpathy beside --split {self.split}, found none: only its files have splits")
 
     @property
     def names(self) -> list[str]:
-        """The names of all annotation files."""
+        """The names of all annotation files, with their split where they hold several."""
         pairs = (*self.vqa, *self.regions, *self.genome_questions)
         single = (*self.captions, *self.gqa, *self.nlvr2)
-        return [path.name for path in (*single, *(path for pair in pairs for path in pair))]
+        names = [path.name for path in (*single, *(path for pair in pairs for path in pair))]
+        return names + [f"{path.name} ({self.split or TRAIN})" for path in self.karpathy]
 
 
 def read_lines(sources: Sources) -> list[Line]:
@@ -78,12 +89,17 @@ def read_lines(sources: Sources) -> list[Line]:
         XlxmertError: a file is missing, cut short or of another format, or a picture is not in the folder.
     """
     lines: list[Line] = []
-    records: list[PictureRecord] = []
+    records: list[Named] = []
     for path in sources.captions:
         pictures, captions = read_captions(path)
         records += pictures
         find = finder(sources.images, pictures, path)
         lines += [Line(each.text, find(each.picture_id), "caption") for each in captions]
+    for path in sources.karpathy:
+        chosen = read_karpathy(path).of(sources.split or TRAIN)
+        records += chosen.pictures
+        find = finder(sources.images, chosen.pictures, path)
+        lines += [Line(each.text, find(each.picture_id), "caption") for each in chosen.captions]
     for questions, annotations in sources.vqa:
         find = finder(sources.images, records, questions)
         asked = read_vqa(questions, annotations)
@@ -127,7 +143,7 @@ def things_of(images: Path, instances: Path) -> dict[Path, list[InstanceRecord]]
     return things
 
 
-def finder(images: Path, pictures: Iterable[PictureRecord], source: Path) -> Callable[[Id], Path]:
+def finder(images: Path, pictures: Iterable[Named], source: Path) -> Callable[[Id], Path]:
     """From the ids of one file to picture files; an id without a picture is an error that names the file."""
     folder = PictureFolder(images, pictures)
     found: dict[Id, Path] = {}
