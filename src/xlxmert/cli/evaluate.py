@@ -14,6 +14,7 @@ from xlxmert.cli.progress import progress_bar
 from xlxmert.core.errors import UsageError
 from xlxmert.core.files import write_json
 from xlxmert.metrics.caption_java import JavaScore
+from xlxmert.recipes.captioned import Part
 from xlxmert.recipes.evaluate import MAIN, WorldTest, measure_world
 from xlxmert.recipes.evaluate_files import Files, check_files, evaluate_files
 from xlxmert.recipes.evaluate_paint import PICTURES, PaintTest, evaluate_paint
@@ -23,6 +24,8 @@ from xlxmert.studio.options import PaintOptions
 TaskName = Literal["paint", "caption", "vqa", "match", "gqa", "nlvr2", "retrieval", "fidelity", "r-precision", "hummus"]
 PAINTING = ("paint", "fidelity", "r-precision", "hummus")
 """Tasks that paint, of which several may be measured together on files."""
+WORLD_SPLITS = ("test", "val", "heldout")
+"""What the built-in world can be measured on."""
 ON_THE_WORLD = 200
 """Pictures of the built-in world, by default."""
 
@@ -36,14 +39,20 @@ class Options(Common):
     xlxmert evaluate vqa --images val2014 --questions QUESTIONS --annotations ANNOTATIONS
 
     xlxmert evaluate paint --images val2014 --captions captions_val2014.json
+
+    xlxmert evaluate caption --images val2014 --karpathy dataset_coco.json --split test
     """
 
     tasks: Annotated[tuple[TaskName, ...], tyro.conf.Positional] = ()
     """What to measure; the first four by default. ``paint`` brings the ceiling: pictures rebuilt from their true codes.
     ``nlvr2`` needs a checkpoint that was fine-tuned on it. ``fidelity``, ``r-precision`` and ``hummus`` measure
     paintings as papers do; on files, ``paint`` is the first two of them."""
-    split: Literal["test", "val", "heldout"] = "test"
-    """heldout has combinations of noun, colour and setting that no training picture shows."""
+    split: Literal["test", "val", "heldout", "train", "restval"] | None = None
+    """test by default. Of the built-in world also val and heldout, which has combinations of noun, colour and setting
+    that no training picture shows; with --karpathy also val, train and restval."""
+    folds: int = 1
+    """retrieval on files: cut the pictures into this many parts, in the file's order, and take the mean of the parts'
+    scores; 5 for the 1K protocol of COCO's 5,000 test pictures."""
     pictures: int | None = None
     """How many pictures: by default 200 of the built-in world, and on files up to 30,000 that are painted."""
     seed: int = 0
@@ -73,17 +82,25 @@ def run(options: Options) -> int:
     """Measure, print and keep the scores."""
     if options.keep is not None and not set(options.tasks or MAIN) & set(PAINTING):
         raise UsageError("expected a task that paints beside --keep, found none: add paint, or leave --keep out")
+    if options.folds != 1 and (options.tasks != ("retrieval",) or not options.files.given):
+        raise UsageError(f"expected --folds for retrieval on files only, found {options.folds}: leave it out")
     return _on_files(options) if options.files.given else _on_world(options)
 
 
 def _on_world(options: Options) -> int:
+    split = options.split or WORLD_SPLITS[0]
+    if split not in WORLD_SPLITS:
+        known = ", ".join(WORLD_SPLITS)
+        raise UsageError(
+            f"expected a split of the built-in world ({known}), found {split}: choose one, or pass --karpathy"
+        )
     if options.painted is not None:
         raise UsageError("expected --images and --captions beside --painted, found none: pass the real pictures' files")
     painting = options.choices.options()
     test = WorldTest(
         options.tasks or MAIN,
         ON_THE_WORLD if options.pictures is None else options.pictures,
-        options.split,
+        split,
         options.seed,
         painting,
         judging=_judging(options, ON_WORLD),
@@ -93,28 +110,37 @@ def _on_world(options: Options) -> int:
     with progress_bar("painting") as progress:
         found = measure_world(options.studio(), test, options.checkpoint or "", progress)
     report = {
-        "split": options.split,
+        "split": split,
         "pictures": test.pictures,
         "seed": options.seed,
         **_manner(painting),
         "scores": found.scores,
     }
-    _tell(options, report | found.details, f"{test.pictures} pictures of the split {options.split}")
+    _tell(options, report | found.details, f"{test.pictures} pictures of the split {split}")
     return 0
 
 
 def _on_files(options: Options) -> int:
+    if options.split is not None and options.files.karpathy is None:
+        raise UsageError(f"expected --karpathy beside --split {options.split}, found none: only its files have splits")
     if options.tasks and set(options.tasks) <= set(PAINTING):
         return _paintings(options)
     if len(options.tasks) != 1:
         raise UsageError(f"expected one task to score on files, found {len(options.tasks)}: name vqa, for example")
     (task,) = options.tasks
     check_files(task, options.files)
+    part = Part(options.split or "test", options.folds)
     with progress_bar("answering") as progress:
-        found = evaluate_files(options.studio(), task, options.files, progress, options.java)
-    report: dict[str, Any] = {"task": task, "files": _named(options), "examples": found.examples}
-    report |= {"shortened": found.shortened, "scores": found.scores}
-    _tell(options, report, f"{found.examples} examples of {task}")
+        found = evaluate_files(options.studio(), task, options.files, progress, options.java, part)
+    report: dict[str, Any] = {"task": task, "files": _named(options)}
+    report |= {"split": part.split} if options.files.karpathy is not None else {}
+    report |= {"folds": part.folds} if task == "retrieval" else {}
+    report |= {"examples": found.examples, "shortened": found.shortened, "empty": found.empty, "scores": found.scores}
+    title = f"{found.examples} examples of {task}"
+    title += f", split {part.split}" if options.files.karpathy is not None else ""
+    title += f", {found.shortened} shortened" if found.shortened else ""
+    title += f", {found.empty} empty captions left out" if found.empty else ""
+    _tell(options, report, title)
     return 0
 
 

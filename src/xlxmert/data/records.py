@@ -69,6 +69,11 @@ class CaptionRecord:
     caption_id: Id
     text: str
 
+    @property
+    def has_word(self) -> bool:
+        """Whether it holds a letter or a digit."""
+        return any(map(str.isalnum, self.text))
+
 
 @dataclass(frozen=True)
 class InstanceRecord:

@@ -3,6 +3,7 @@
     xlxmert evaluate vqa --images val2014 --questions v2_OpenEnded_mscoco_val2014_questions.json \\
         --annotations v2_mscoco_val2014_annotations.json
     xlxmert evaluate gqa --images images --questions submission_all_questions.json --submission submit_predict.json
+    xlxmert evaluate caption --images val2014 --karpathy dataset_coco.json --split test
 
 Everything is read and checked before the first picture is looked at, and a submission is written whole at the end.
 """
@@ -16,7 +17,6 @@ import numpy as np
 import torch
 
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.data.coco import read_captions
 from xlxmert.data.gqa import read_choices, read_gqa
 from xlxmert.data.nlvr2 import read_nlvr2
 from xlxmert.data.records import Id, QuestionRecord
@@ -30,6 +30,7 @@ from xlxmert.data.vqa import read_vqa
 from xlxmert.metrics.caption import caption_scores
 from xlxmert.metrics.caption_java import JavaScore, need_java
 from xlxmert.metrics.gqa import Choices
+from xlxmert.recipes.captioned import WHOLE, Captioned, Part, read_captioned
 from xlxmert.recipes.judging import readable
 from xlxmert.recipes.reading import Progress, no_progress
 from xlxmert.recipes.sources import finder
@@ -37,13 +38,13 @@ from xlxmert.studio import Studio
 from xlxmert.tasks.scoring import score_gqa, score_nlvr2, score_retrieval, score_vqa
 
 NEEDED = {
-    "caption": "captions",
-    "vqa": "questions",
-    "gqa": "questions",
-    "nlvr2": "statements",
-    "retrieval": "captions",
+    "caption": ("captions", "karpathy"),
+    "vqa": ("questions",),
+    "gqa": ("questions",),
+    "nlvr2": ("statements",),
+    "retrieval": ("captions", "karpathy"),
 }
-"""The file that each task cannot do without."""
+"""The file that each task cannot do without, or the two of which it needs one."""
 ALLOWED = {
     "caption": ("submission",),
     "vqa": ("annotations", "submission"),
@@ -75,6 +76,9 @@ class Files:
     """nlvr2: dev.json, test1.json and their like."""
     captions: Path | None = None
     """paint, caption and retrieval: COCO's captions_*.json."""
+    karpathy: Path | None = None
+    """caption and retrieval, in place of --captions: Karpathy's dataset_coco.json, dataset_flickr30k.json and their
+    like; --split says which of the splits."""
     submission: Path | None = None
     """Write the answers here, as the task's test server takes them."""
 
@@ -96,6 +100,8 @@ class FileReport:
     """Where the answers were written."""
     shortened: int = 0
     """Sentences that were longer than the model can read and lost their last words."""
+    empty: int = 0
+    """Captions that were left out because they hold no word."""
 
 
 def evaluate_files(
@@ -104,6 +110,7 @@ def evaluate_files(
     files: Files,
     progress: Progress = no_progress,
     java: Sequence[JavaScore] = (),
+    part: Part = WHOLE,
 ) -> FileReport:
     """Answer all of a file's questions, score them if the right answers are known, and write them if that is wanted.
 
@@ -113,16 +120,19 @@ def evaluate_files(
         files: where its questions and pictures are.
         progress: told how much is done.
         java: what captions are scored with besides.
+        part: which pictures of a Karpathy file, and how many are told apart at a time.
 
     Raises:
-        UsageError: files are missing or belong to another task.
+        UsageError: files are missing or belong to another task, or a split is unknown.
         XlxmertError: a file is missing, damaged or of another format, a picture is not there or cannot be read, or the
             submission cannot be written.
     """
     check_files(task, files)
     if task == "caption":
-        return _caption(studio, files, progress, java)
-    return {"vqa": _vqa, "gqa": _gqa, "nlvr2": _nlvr2, "retrieval": _retrieval}[task](studio, files, progress)
+        return _caption(studio, files, progress, java, part)
+    if task == "retrieval":
+        return _retrieval(studio, files, progress, part)
+    return {"vqa": _vqa, "gqa": _gqa, "nlvr2": _nlvr2}[task](studio, files, progress)
 
 
 def check_files(task: str, files: Files) -> None:
@@ -133,24 +143,26 @@ def check_files(task: str, files: Files) -> None:
     """
     if task not in NEEDED:
         raise UsageError(f"expected one of {', '.join(('paint', *NEEDED))} to score on files, found '{task}': name one")
-    needed = {"images", NEEDED[task]}
-    if missing := sorted(needed - files.given.keys()):
-        raise UsageError(f"expected --{missing[0]} for {task} on files, found none: pass it")
+    needed, named = {"images", *NEEDED[task]}, " or ".join(f"--{name}" for name in NEEDED[task])
+    found = [name for name in NEEDED[task] if name in files.given]
+    if len(found) > 1:
+        raise UsageError(f"expected {named} for {task}, found both: leave one of them out")
+    if not found or files.images is None:
+        raise UsageError(f"expected {named if not found else '--images'} for {task} on files, found none: pass it")
     if strange := sorted(files.given.keys() - needed - set(ALLOWED[task])):
         raise UsageError(f"expected no --{strange[0]} for {task}: leave it out")
     if files.submission is not None and files.submission.is_dir():
         raise UsageError(f"expected to write a file at {files.submission}, found a folder: name a file in it")
 
 
-def _caption(studio: Studio, files: Files, progress: Progress, java: Sequence[JavaScore]) -> FileReport:
-    assert files.images is not None and files.captions is not None
+def _caption(studio: Studio, files: Files, progress: Progress, java: Sequence[JavaScore], part: Part) -> FileReport:
     for name in java:
         need_java(name)
-    pictures, records = read_captions(files.captions)
+    told = _captioned(files, part)
     references: dict[Id, list[str]] = {}
-    for record in _some(records, files.captions, "captions"):
+    for record in told.captions:
         references.setdefault(record.picture_id, []).append(record.text)
-    find = finder(files.images, pictures, files.captions)
+    find = finder(told.images, told.pictures, told.source)
     paths = [find(name) for name in references]
     written: list[str] = []
     progress(0, len(paths))
@@ -160,7 +172,8 @@ def _caption(studio: Studio, files: Files, progress: Progress, java: Sequence[Ja
     scores = caption_scores(written, list(references.values()), java)
     if files.submission is not None:
         write_caption_submission(files.submission, dict(zip(references, written, strict=True)))
-    return FileReport(len(paths), {f"caption/{name}": value for name, value in scores.items()}, files.submission)
+    named = {f"caption/{name}": value for name, value in scores.items()}
+    return FileReport(len(paths), named, files.submission, empty=told.empty)
 
 
 def _vqa(studio: Studio, files: Files, progress: Progress) -> FileReport:
@@ -214,21 +227,31 @@ def _nlvr2(studio: Studio, files: Files, progress: Progress) -> FileReport:
     return FileReport(len(records), score_nlvr2(records, judgements), files.submission, cut)
 
 
-def _retrieval(studio: Studio, files: Files, progress: Progress) -> FileReport:
-    assert files.images is not None and files.captions is not None
-    pictures, captions = read_captions(files.captions)
-    captions = _some(captions, files.captions, "captions")
-    find = finder(files.images, pictures, files.captions)
-    rows = {picture.id: row for row, picture in enumerate(pictures)}
-    paths = [find(picture.id) for picture in pictures]
-    told, cut = readable(studio, [caption.text for caption in captions])
-    odds: list[np.ndarray] = []
+def _retrieval(studio: Studio, files: Files, progress: Progress, part: Part) -> FileReport:
+    told = _captioned(files, part)
+    find = finder(told.images, told.pictures, told.source)
+    paths = [find(picture.id) for picture in told.pictures]
+    texts, cut = readable(studio, [caption.text for caption in told.captions])
+    rows = {picture.id: row for row, picture in enumerate(told.pictures)}
+    own = np.array([rows[caption.picture_id] for caption in told.captions])
+    folds = np.array_split(np.arange(len(paths)), part.folds)
+    for fold in folds:
+        if not np.isin(own, fold).any():
+            raise XlxmertError(
+                f"expected pictures and captions in each of {part.folds} folds of {told.source}, found {len(paths)} "
+                f"pictures and {len(own)} captions, none in one of them: pass a smaller --folds"
+            )
+    scores: list[dict[str, float]] = []
     progress(0, len(paths))
-    for start in range(0, len(paths), PICTURES):
-        odds.append(studio.retrieve(paths[start : start + PICTURES], told).odds)
-        progress(min(start + PICTURES, len(paths)), len(paths))
-    own = [rows[caption.picture_id] for caption in captions]
-    return FileReport(len(captions), score_retrieval(torch.from_numpy(np.concatenate(odds)), own), None, cut)
+    for fold in folds:
+        mine = np.flatnonzero(np.isin(own, fold))
+        odds: list[np.ndarray] = []
+        for some in np.array_split(fold, -(-len(fold) // PICTURES)):
+            odds.append(studio.retrieve([paths[row] for row in some], [texts[i] for i in mine]).odds)
+            progress(int(some[-1]) + 1, len(paths))
+        scores.append(score_retrieval(torch.from_numpy(np.concatenate(odds)), (own[mine] - fold[0]).tolist()))
+    mean = {name: sum(each[name] for each in scores) / len(scores) for name in scores[0]}
+    return FileReport(len(own), mean, None, cut, told.empty)
 
 
 def _replies(
@@ -247,6 +270,14 @@ def _replies(
         replies |= dict(zip(some, found, strict=True))
         progress(len(replies), len(records))
     return [replies[i] for i in range(len(records))], cut
+
+
+def _captioned(files: Files, part: Part) -> Captioned:
+    source = files.karpathy or files.captions
+    assert files.images is not None and source is not None
+    found = read_captioned(files.images, source, part.split if files.karpathy else None)
+    _some(found.captions, source, "captions")
+    return found
 
 
 def _choices(path: Path, records: Iterable[QuestionRecord]) -> Choices:

@@ -18,8 +18,8 @@ import torch
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.images import load_picture
 from xlxmert.core.seeds import numpy_generator
-from xlxmert.data.coco import read_captions
 from xlxmert.data.records import Id
+from xlxmert.recipes.captioned import read_captioned
 from xlxmert.recipes.judging import Asked, Judging, measures_of, readable
 from xlxmert.recipes.paintings import (
     Order,
@@ -131,14 +131,14 @@ def _look(
 
 
 def _plan(test: PaintTest) -> tuple[list[Order], list[tuple[Id, str]], list[Path]]:
-    """What is painted, all captions, and the real pictures of those that are painted."""
+    """What is painted, all captions that hold a word, and the real pictures of those that are painted."""
     if test.pictures < 2:
         raise UsageError(f"expected at least 2 pictures to paint and compare, found {test.pictures}: ask for more")
     if test.keep is not None and test.painted is not None:
         raise UsageError("expected --painted or --keep, found both: what was painted already is kept where it is")
-    pictures, records = read_captions(test.captions)
-    find = finder(test.images, pictures, test.captions)
-    pool = [(record.picture_id, record.text) for record in records]
+    told = read_captioned(test.images, test.captions)
+    find = finder(test.images, told.pictures, test.captions)
+    pool = [(record.picture_id, record.text) for record in told.captions]
     if test.painted is not None and has_list(test.painted):
         orders = list(read_folder(test.painted).orders)[: test.pictures]
     else:

@@ -51,7 +51,8 @@ def read_collection(folder: Path, captions: Path | None = None, seed: int = 0) -
     find = finder(folder, pictures, captions)
     by_picture: dict[Id, list[str]] = {}
     for record in records:
-        by_picture.setdefault(record.picture_id, []).append(record.text)
+        if record.has_word:
+            by_picture.setdefault(record.picture_id, []).append(record.text)
     rng = numpy_generator("shown captions", seed)
     shown = tuple(Shown(name, texts[int(rng.integers(len(texts)))], find(name)) for name, texts in by_picture.items())
     return Collection(shown, None)
