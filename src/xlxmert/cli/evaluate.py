@@ -19,6 +19,9 @@ from xlxmert.recipes.evaluate import MAIN, WorldTest, measure_world
 from xlxmert.recipes.evaluate_files import Files, check_files, evaluate_files
 from xlxmert.recipes.evaluate_paint import PICTURES, PaintTest, evaluate_paint
 from xlxmert.recipes.judging import ON_WORLD, Judging
+from xlxmert.sampling import Beam
+from xlxmert.studio import Studio
+from xlxmert.studio.describer import DECODING
 from xlxmert.studio.options import PaintOptions
 
 TaskName = Literal["paint", "caption", "vqa", "match", "gqa", "nlvr2", "retrieval", "fidelity", "r-precision", "hummus"]
@@ -68,6 +71,11 @@ class Options(Common):
     or clip:MODEL/WEIGHTS; by default world on the world and own on files."""
     words: Literal["coco", "world"] | None = None
     """r-precision and hummus: whose words are swapped and hidden; by default the world's there and COCO's on files."""
+    model: str = "auto"
+    """caption: who writes: a captioner's folder or its name on the Hugging Face hub, or none for the checkpoint itself,
+    by masked words; auto is the bundled captioner beside the bundled checkpoint."""
+    beam: int = DECODING.size
+    """caption: sentences that a captioner follows at once; the paper tests with 2."""
     java: tuple[JavaScore, ...] = ()
     """caption: further scores, which need Java and the package pycocoevalcap."""
     painted: Path | None = None
@@ -85,6 +93,12 @@ def run(options: Options) -> int:
     if options.folds != 1 and (options.tasks != ("retrieval",) or not options.files.given):
         raise UsageError(f"expected --folds for retrieval on files only, found {options.folds}: leave it out")
     return _on_files(options) if options.files.given else _on_world(options)
+
+
+def _studio(options: Options) -> Studio:
+    """The checkpoint, with whoever captions at its side."""
+    captioner = None if options.model == "none" else options.model
+    return Studio.from_pretrained(options.checkpoint, options.device, captioner, Beam(options.beam))
 
 
 def _on_world(options: Options) -> int:
@@ -108,7 +122,7 @@ def _on_world(options: Options) -> int:
         keep=options.keep,
     )
     with progress_bar("painting") as progress:
-        found = measure_world(options.studio(), test, options.checkpoint or "", progress)
+        found = measure_world(_studio(options), test, options.checkpoint or "", progress)
     report = {
         "split": split,
         "pictures": test.pictures,
@@ -131,7 +145,7 @@ def _on_files(options: Options) -> int:
     check_files(task, options.files)
     part = Part(options.split or "test", options.folds)
     with progress_bar("answering") as progress:
-        found = evaluate_files(options.studio(), task, options.files, progress, options.java, part)
+        found = evaluate_files(_studio(options), task, options.files, progress, options.java, part)
     report: dict[str, Any] = {"task": task, "files": _named(options)}
     report |= {"split": part.split} if options.files.karpathy is not None else {}
     report |= {"folds": part.folds} if task == "retrieval" else {}
@@ -162,7 +176,7 @@ def _paintings(options: Options) -> int:
         options.keep,
     )
     with progress_bar("measuring" if options.painted else "painting") as progress:
-        found = evaluate_paint(options.studio(), options.tasks, test, options.checkpoint or "", progress)
+        found = evaluate_paint(_studio(options), options.tasks, test, options.checkpoint or "", progress)
     report: dict[str, Any] = {"tasks": list(options.tasks), "files": _named(options), "pictures": found.pictures}
     report |= {"seed": options.seed, **_manner(painting)}
     report |= {"shortened": found.shortened, "scores": found.scores}

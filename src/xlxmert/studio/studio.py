@@ -32,17 +32,22 @@ class Studio(Edits):
         bundle: the checkpoint.
         device: ``auto`` (an accelerator if there is one), ``cpu`` or ``cuda``.
         captioner: an XGPT that captions in its place, or a function that loads it.
+        decoding: how it writes unless `caption` is told otherwise.
 
     Raises:
         UsageError: there is no such device.
     """
 
     def __init__(
-        self, bundle: Bundle, device: str = "auto", captioner: Captioner | Callable[[], Captioner] | None = None
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        captioner: Captioner | Callable[[], Captioner] | None = None,
+        decoding: Decoding | None = None,
     ) -> None:
         """Move the checkpoint to the device; see the class."""
         self.device = pick_device(device)
-        self._captioner = captioner
+        self._captioner, self._decoding = captioner, decoding
         self.bundle = bundle.to(self.device)
         self.bundle.model.eval()
         if self.bundle.generator is not None:
@@ -51,17 +56,33 @@ class Studio(Edits):
         self._editor = Editor(self._painter, self._teller, self.size)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path | None = None, device: str = "auto") -> "Studio":
+    def from_pretrained(
+        cls,
+        name: str | Path | None = None,
+        device: str = "auto",
+        captioner: str | Path | None = "auto",
+        decoding: Decoding | None = None,
+    ) -> "Studio":
         """Open a checkpoint: the bundled one by default, a folder, or a name on the Hugging Face hub.
 
-        The bundled one has the bundled captioner at its side.
+        Args:
+            name: the checkpoint.
+            device: where to compute.
+            captioner: who captions: an XGPT's folder or name on the hub, None for the checkpoint itself; ``auto`` is
+                the bundled captioner beside the bundled checkpoint, and None beside others.
+            decoding: how the captioner writes.
 
         Raises:
-            UsageError: there is no such checkpoint or device.
+            UsageError: there is no such checkpoint, captioner or device.
             XlxmertError: the checkpoint is damaged.
         """
         pick_device(device)
-        return cls(Bundle.from_pretrained(name), device, Captioner.from_pretrained if name is None else None)
+        writer: Captioner | Callable[[], Captioner] | None = None
+        if captioner == "auto":
+            writer = Captioner.from_pretrained if name is None else None
+        elif captioner is not None:
+            writer = Captioner.from_pretrained(captioner)
+        return cls(Bundle.from_pretrained(name), device, writer, decoding)
 
     @cached_property
     def describer(self) -> Describer | None:
@@ -155,7 +176,7 @@ class Studio(Edits):
             XlxmertError: a picture cannot be read, or the checkpoint cannot look at pictures.
         """
         if sampler is None and self.describer is not None:
-            return self.describer.caption(pictures, count, prefix, decoding, seed)
+            return self.describer.caption(pictures, count, prefix, decoding or self._decoding, seed)
         if decoding is not None:
             raise UsageError(
                 "expected a captioner for this decoding, found none beside the checkpoint, or a sampler that was asked "
