@@ -14,6 +14,8 @@ render   8 pictures from X-LXMERT's image generator with noise, beside Fig. 8 of
 paint    Mask-Predict with 4 steps, from prompts to codes, the generator left out: what stays the same computed once
          (prompts; the wholly hidden grid and the multiplied-out head before the first picture), beside a whole forward
          pass for every step
+caption  the bundled captioner with three beams on 100 pictures of the built-in world that were looked at before: keys
+         and values of picture and words kept, beside everything computed anew for every word
 
 The two sides of a comparison take turns, so that other work on the machine slows both; a warm-up of each comes first
 and is not counted. Rows show medians, their ratio, and the ratio of the shortest times. Models are in eval mode, so
@@ -39,6 +41,7 @@ from plain_generator import PlainGenerator
 from torch import Tensor, nn
 from transformers import LxmertForPreTraining
 
+from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.xlxmert_layout import from_reference
 from xlxmert.core.seeds import torch_generator
 from xlxmert.data.masking import uniform_mask
@@ -47,10 +50,12 @@ from xlxmert.models.generator import Generator, seeded_noise
 from xlxmert.models.generator.presets import PAPER as PAPER_GENERATOR
 from xlxmert.models.lxmert import LXMERT, PAPER, WORLD, Lxmert, LxmertConfig
 from xlxmert.nn.heads import FoldedHead
-from xlxmert.sampling import MaskPredict, last, paint
+from xlxmert.sampling import Beam, MaskPredict, last, paint
+from xlxmert.studio import Describer
 from xlxmert.studio.networks import PaintingNetwork, blank_picture
+from xlxmert.tasks.world_scores import examples, true_pictures
 
-NAMES = ("forward", "train", "codes", "render", "paint")
+NAMES = ("forward", "train", "codes", "render", "paint", "caption")
 OURS = dataclasses.replace(WORLD, vocabulary=671, codes=8192, feature_width=160, answers=146)
 """The shape of the bundled checkpoint's transformer."""
 WORDS = 20
@@ -305,6 +310,27 @@ def painted(model: Transformer, network: Callable[[Tensor, Tensor], Tensor], bat
     return last(paint(network, blank, torch.ones_like(blank, dtype=torch.bool), MaskPredict(4), [0] * batch)).codes
 
 
+def captions(setting: Setting) -> Iterator[Duel]:
+    """Beam search with a cache, beside without."""
+    captioner = Captioner.from_pretrained()
+    cached, plain = Describer(captioner, "cpu"), Describer(captioner, "cpu", cached=False)
+    seen = torch.cat([cached.seen(some) for some in true_pictures(examples("test", 100)).split(20)])
+    for beams in (1, 3, 5):
+        yield captioning(plain, cached, seen, beams)
+
+
+def captioning(plain: Describer, cached: Describer, seen: Tensor, beams: int) -> Duel:
+    def written(describer: Describer) -> list[str]:
+        return [found[0].text for found in describer.write(seen, decoding=Beam(beams))]
+
+    def difference() -> str:
+        equal = sum(one == other for one, other in zip(written(plain), written(cached), strict=True))
+        return f"{equal} of {len(seen)} captions equal"
+
+    name = f"{len(seen)} pictures, {beams} beam{'s' if beams > 1 else ''}"
+    return Duel("caption", name, lambda: written(plain), lambda: written(cached), difference)
+
+
 def machine() -> dict[str, object]:
     return {
         "processor": processor(),
@@ -339,6 +365,7 @@ def main() -> None:
     print(f"{'':<50}{'base s':>9}{'ours s':>9}{'ratio':>8}{'of min':>8}{'rounds':>8}   difference")
     makers = [
         (backbones, {"forward", "train"}), (code_steps, {"codes"}), (renderings, {"render"}), (paintings, {"paint"}),
+        (captions, {"caption"}),
     ]  # fmt: skip
     rows = []
     for make, names in makers:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
 
 ROWS = (
@@ -22,6 +23,11 @@ ROWS = (
     ("… number", "vqa/number"),
     ("… other", "vqa/other"),
     ("facts right in captions", "caption/facts"),
+    ("… nouns", "caption/noun"),
+    ("… colours", "caption/colour"),
+    ("… counts", "caption/count"),
+    ("… relations", "caption/relation"),
+    ("captions with every fact right", "caption/every"),
     ("things named in captions", "caption/things_named"),
     ("CIDEr-D of captions (times 100)", "caption/CIDEr-D"),
     ("matching accuracy", "match/accuracy"),
@@ -87,4 +93,39 @@ The scores, their definitions and the commands that measured them: docs/results.
 It knows the words of the built-in world and nothing else; a photograph is as foreign to it as a word that it never
 read.
 Objects stand on a lattice of half the grid's width in its training pictures, so that is where it paints them.
+"""
+
+
+def captioner_card(captioner: Captioner, scores: Mapping[str, Mapping[str, float]]) -> str:
+    """The card of a captioner of the built-in world, as Markdown.
+
+    Args:
+        captioner: with the facts of its training.
+        scores: measured scores by split.
+    """
+    config, facts = captioner.model.config, captioner.facts
+    weights = sum(p.numel() for p in captioner.model.parameters())
+    return f"""# XGPT on the built-in world
+
+Captions pictures of the built-in world of xlxmert: scenes of emoji sprites, 256x256 pixels.
+Apache-2.0; the sprites in its training pictures are Microsoft's Fluent Emoji (MIT).
+
+- transformer: {weights:,} parameters, width {config.width}, {config.layers} layers that encode and decode,
+  {config.refine_layers} that refine regions
+- reads the features of an {config.grid}x{config.grid} grid, as the bundled checkpoint looks at pictures
+- text: {config.vocabulary} word pieces
+- training: {facts.get("pictures"):,} pictures, {facts.get("steps"):,} steps of {facts.get("batch")} captions
+
+## Measured
+
+Beam search with three beams.
+
+{score_table(scores)}
+
+The scores, their definitions and the commands that measured them: docs/results.md of xlxmert.
+
+## Limits
+
+It knows the words of the built-in world and nothing else; a photograph is foreign to it. It is weakest in relations of
+place.
 """
