@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xlxmert.core.errors import XlxmertError
-from xlxmert.recipes.tables import lxmert, x_lxmert
+from xlxmert.recipes.tables import lxmert, x_lxmert, xgpt, xgpt_retrieval
 from xlxmert.recipes.tables.data import Sizes, make_data
 from xlxmert.recipes.tables.rows import Column, Row, file_name, measured, table
 
@@ -49,6 +49,32 @@ def test_without_codes_is_lxmert_s_choice() -> None:
     before = x_lxmert.before(x_lxmert.X)
     changed = {f.name for f in dataclasses.fields(before) if getattr(before, f.name) != getattr(x_lxmert.X, f.name)}
     assert changed == {"targets", "visual_input", "visual_mask", "code_kinds"}
+
+
+def test_a_row_s_stages_have_its_objectives_alone_and_all_rows_the_same_steps() -> None:
+    budget = xgpt.Budget()
+    for two_stages in (False, True):
+        plan = xgpt.staged(budget, ("captioning", "ida"), two_stages=two_stages)
+        assert sum(steps for _, _, steps in plan.stages) == budget.whole
+        chosen = [xgpt.chosen(stage, objectives, {}) for stage, objectives, _ in plan.stages]
+        assert chosen[0].chosen == ("captioning", "ida") and chosen[-1].chosen == ("captioning",)
+        assert [each.ida for each in chosen] == ([1.0, 0.3, 0.0] if two_stages else [1.0, 0.0])
+    text = xgpt.staged(budget, ("mass", "mlm"), "text")
+    assert xgpt.chosen(text.stages[0][0], text.stages[0][1], {}).chosen == ("mass", "mlm")
+
+
+@pytest.mark.slow
+def test_all_rows_about_captions_walk_in_miniature(tmp_path: Path) -> None:
+    budget = xgpt.Budget(outside=6, inside=4, first=2, second=2, tune=1, batch=4, tested=3)
+    text = xgpt.run(tmp_path, (2, 3, 6), 1, budget, TINY)
+    assert text.count("\n| ") == 3 + 12 + 4 + 2
+    assert "120.1" in text and "| Tiny EncDec |" in text and "| IDA, single [MASK] |" in text
+    lengths = xgpt_retrieval.Lengths(pretrain=2, tune=2, pictures=3)
+    text = xgpt_retrieval.run(tmp_path, 1, lengths, budget, TINY)
+    assert text.count("\n| ") == 1 + 2 and "+2.2 / +1.5 / +0.4" in text
+    assert (tmp_path / "xgpt-table-2.png").stat().st_size > 10_000
+    with pytest.raises(XlxmertError, match="choose another --out"):
+        xgpt.run(tmp_path, (3,), 1, dataclasses.replace(budget, inside=5), TINY)
 
 
 @pytest.mark.slow

@@ -4,16 +4,16 @@
 
 walks the road, and goes on where it was stopped when it is called again:
 
-1. ``store/``       exact features of the 20,000 training pictures, as the bundled checkpoint looks at them, and captions
-2. ``captioner/``   captioning, four captions of a picture at a time
-3. ``checkpoint/``  the captioner with its scores and model card
+1. ``store/``      captions and exact features of the 20,000 training pictures, as the bundled checkpoint looks at them
+2. ``captioner/``  captioning, four captions of a picture at a time
+3. ``checkpoint/`` the captioner with its scores and model card
 
 The bundled checkpoint saw 20,000 steps of 64 sentences; this sees 5,000 of 256 captions, which is as many. Time and
 scores: docs/results.md.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlxmert.convert.captioner import Captioner
@@ -37,7 +37,7 @@ from xlxmert.studio import Studio
 class CaptionerRecipe:
     """Sizes and lengths of the run."""
 
-    world: WorldRecipe = WorldRecipe()
+    world: WorldRecipe = field(default_factory=WorldRecipe)
     """Which pictures, and how many."""
     model: XgptConfig = WORLD
     """The transformer; the data fill its vocabulary and feature width."""

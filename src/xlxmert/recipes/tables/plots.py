@@ -10,14 +10,14 @@ from xlxmert.recipes.tables.rows import Column, Row, Scores
 def plot(
     path: Path, title: str, rows: Sequence[Row], scores: Sequence[Scores], columns: Sequence[Column], paper: str
 ) -> None:
-    """Write a PNG: a panel per column, a bar per row, in per cent.
+    """Write a PNG: a panel per column, a bar per row; shares in per cent.
 
     Args:
         path: the file.
         title: above all panels.
         rows: from top to bottom.
         scores: theirs.
-        columns: shares in [0, 1]; rows without one get no bar.
+        columns: what is shown; rows without a score get no bar.
         paper: the paper's column that is written beside each row's name.
     """
     import matplotlib
@@ -31,12 +31,16 @@ def plot(
     )
     places = range(len(rows))
     for panel, column in zip(panels[0], columns, strict=True):
-        values = [100 * found.get(column.score, 0.0) for found in scores]
-        spread = [100 * found.get(f"{column.score}/deviation", 0.0) for found in scores]
+        scale = 100 if column.share else 1 / column.unit
+        values = [scale * found.get(column.score, 0.0) for found in scores]
+        spread = [scale * found.get(f"{column.score}/deviation", 0.0) for found in scores]
         bars = panel.barh(places, values, xerr=spread if any(spread) else None, color="#4477aa", height=0.66)
         told = [f"{v:.1f}" if column.score in found else "–" for v, found in zip(values, scores, strict=True)]
         panel.bar_label(bars, told, padding=3)
-        panel.set(title=f"{column.title}, %", xlim=(0, 112), xticks=range(0, 101, 25))
+        if column.share:
+            panel.set(title=f"{column.title}, %", xlim=(0, 112), xticks=range(0, 101, 25))
+        else:
+            panel.set(title=column.title, xlim=(0, 1.2 * max(*values, 1e-9)))
         panel.spines[["top", "right"]].set_visible(False)
     names = [f"{row.shown}   [{row.paper[paper]}]" if row.paper.get(paper) else row.shown for row in rows]
     panels[0][0].set_yticks(places, names)

@@ -70,9 +70,10 @@ def file_name(name: str) -> str:
 
 
 def _mean(found: Sequence[Scores]) -> Scores:
-    means = {name: statistics.fmean(each[name] for each in found) for name in found[0]}
+    names = [name for name in found[0] if all(name in each for each in found)]
+    means = {name: statistics.fmean(each[name] for each in found) for name in names}
     if len(found) > 1:
-        means |= {f"{name}/deviation": statistics.stdev(each[name] for each in found) for name in found[0]}
+        means |= {f"{name}/deviation": statistics.stdev(each[name] for each in found) for name in names}
     return means
 
 

@@ -220,7 +220,7 @@ class Rows:
         """Which objectives, in one stage or two; the first two rows are ours."""
         rows = [
             self._row("captioning in domain alone", Plan((("captioning", (), self.budget.whole),)), ""),
-            self._row("text pre-training (XGPT* of table 1)", self.staged(("mass", "mlm"), "text"), "113.0"),
+            self._row("text pre-training (XGPT* of table 1)", staged(self.budget, ("mass", "mlm"), "text"), "113.0"),
         ]
         names: dict[str, tuple[Objective, ...]] = {
             "IC": ("captioning",),
@@ -231,11 +231,11 @@ class Rows:
         }
         one, two = ("116.4", "117.7", "118.1", "117.3", "118.3"), ("", "119.1", "119.2", "118.2", "120.1")
         rows += [
-            self._row(f"out-of-domain: {name}", self.staged(objectives), paper)
+            self._row(f"out-of-domain: {name}", staged(self.budget, objectives), paper)
             for (name, objectives), paper in zip(names.items(), one, strict=True)
         ]
         return rows + [
-            self._row(f"out- and in-domain: {name}", self.staged(objectives, two_stages=True), paper)
+            self._row(f"out- and in-domain: {name}", staged(self.budget, objectives, two_stages=True), paper)
             for (name, objectives), paper in zip(names.items(), two, strict=True)
         ]
 
@@ -253,23 +253,12 @@ class Rows:
 
     def table6(self) -> list[Row]:
         """IDA with one mask for each word of a span, or one for the whole; the paper gives the difference alone."""
-        plan = self.staged(("captioning", "ida"), two_stages=True)
+        plan = staged(self.budget, ("captioning", "ida"), two_stages=True)
         multi = dataclasses.replace(plan, changes={"span_mask": "multi"})
         return [
             self._row("IDA, multi [MASK]", multi, "-0.3"),
             self._row("out- and in-domain: IC + IDA", plan, "0", "IDA, single [MASK]"),
         ]
-
-    def staged(
-        self, objectives: tuple[Objective, ...], stage: Stage = "out-of-domain", two_stages: bool = False
-    ) -> Plan:
-        """A row of table 2: pre-training in one stage or two, then captioning."""
-        budget = self.budget
-        if two_stages:
-            pre = ((stage, objectives, budget.first), ("in-domain", objectives, budget.second))
-        else:
-            pre = ((stage, objectives, budget.first + budget.second),)  # type: ignore[assignment]
-        return Plan((*pre, ("captioning", (), budget.tune)))  # type: ignore[arg-type]
 
     def _row(self, name: str, plan: Plan, paper: str, title: str = "") -> Row:
         return Row(name, self._captioner(plan), {"CIDEr": paper}, title)
@@ -303,6 +292,18 @@ class Rows:
             model = found if stage == "captioning" else average_best(loop.out, averaged, self.exams[0].cider)
         assert isinstance(model, Xgpt)
         return model
+
+
+def staged(
+    budget: Budget, objectives: tuple[Objective, ...], stage: Stage = "out-of-domain", two_stages: bool = False
+) -> Plan:
+    """A row of table 2: pre-training in one stage or two, then captioning."""
+    pre: tuple[tuple[Stage, tuple[Objective, ...], int], ...]
+    if two_stages:
+        pre = ((stage, objectives, budget.first), ("in-domain", objectives, budget.second))
+    else:
+        pre = ((stage, objectives, budget.first + budget.second),)
+    return Plan((*pre, ("captioning", (), budget.tune)))
 
 
 def chosen(stage: Stage, objectives: tuple[Objective, ...], changes: Mapping[str, object]) -> GenerativeConfig:

@@ -21,15 +21,17 @@ from xlxmert.convert.folder import Bundle
 from xlxmert.core.axes import Tensor
 from xlxmert.core.files import write_json, write_text
 from xlxmert.core.task import OptimConfig
+from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.models.base import Transformer
 from xlxmert.recipes import train_store
 from xlxmert.recipes.augment import Augmentation, Tally, chosen
+from xlxmert.recipes.finetune import carried
 from xlxmert.recipes.tables.data import SIZES, Sizes, make_data
 from xlxmert.recipes.tables.plots import plot
 from xlxmert.recipes.tables.rows import Column, Measure, Row, Scores, file_name, measured, table
 from xlxmert.recipes.tables.x_lxmert import LXMERT, X, pretrain_run
-from xlxmert.recipes.tables.xgpt import ALL, BUDGET, FULL, Budget, Rows
+from xlxmert.recipes.tables.xgpt import ALL, BUDGET, FULL, Budget, Rows, staged
 from xlxmert.sampling import Nucleus
 from xlxmert.studio import Describer
 from xlxmert.studio.teller import Teller
@@ -92,7 +94,7 @@ class Retrieval:
 
     def _trained(self, folder: Path, store: Store, seed: int) -> Transformer:
         """Fine-tuned on a store's captions."""
-        model = self._pretrained(seed).train()
+        model = carried(self._pretrained(seed), AnswerTable(()), None, False, seed)
         loop = TrainConfig(
             out=folder / "tune", steps=self.lengths.tune, batch_size=32, warmup=0.1, decay="linear", ema=0.98,
             seed=seed, log_every=25, quiet=True, keep=1, tensorboard=False,
@@ -105,7 +107,7 @@ class Retrieval:
     def _written(self, folder: Path, judge: Transformer, seed: int) -> Store:
         """The store of the true captions and those that XGPT writes and the plain row's model accepts."""
         inside = self.rows.told.inside.store
-        plan = self.rows.staged(ALL, two_stages=True)
+        plan = staged(self.rows.budget, ALL, two_stages=True)
         captioner = self.rows.trained(plan, self.out / file_name(FULL) / str(seed), seed)
         describer = Describer(Captioner(captioner, inside.tokenizer), "cpu")
         features = inside.rows("features", range(inside.size))
