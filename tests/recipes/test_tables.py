@@ -59,6 +59,8 @@ def test_a_row_s_stages_have_its_objectives_alone_and_all_rows_the_same_steps() 
         chosen = [xgpt.chosen(stage, objectives, {}) for stage, objectives, _ in plan.stages]
         assert chosen[0].chosen == ("captioning", "ida") and chosen[-1].chosen == ("captioning",)
         assert [each.ida for each in chosen] == ([1.0, 0.3, 0.0] if two_stages else [1.0, 0.0])
+    rounds = xgpt.staged(budget, xgpt.ALL, two_stages=True, rounds=True)
+    assert [steps for _, _, steps in rounds.stages] == [4 * budget.first, 4 * budget.second, budget.tune]
     text = xgpt.staged(budget, ("mass", "mlm"), "text")
     assert xgpt.chosen(text.stages[0][0], text.stages[0][1], {}).chosen == ("mass", "mlm")
 
@@ -67,7 +69,7 @@ def test_a_row_s_stages_have_its_objectives_alone_and_all_rows_the_same_steps() 
 def test_all_rows_about_captions_walk_in_miniature(tmp_path: Path) -> None:
     budget = xgpt.Budget(outside=6, inside=4, first=2, second=2, tune=1, batch=4, tested=3)
     text = xgpt.run(tmp_path, (2, 3, 6), 1, budget, TINY)
-    assert text.count("\n| ") == 3 + 12 + 4 + 2
+    assert text.count("\n| ") == 3 + 14 + 4 + 2
     assert "120.1" in text and "| Tiny EncDec |" in text and "| IDA, single [MASK] |" in text
     lengths = xgpt_retrieval.Lengths(pretrain=2, tune=2, pictures=3)
     text = xgpt_retrieval.run(tmp_path, 1, lengths, budget, TINY)

@@ -14,7 +14,7 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.models.detector import R101, X152, Detector, DetectorConfig
 
 CALLED = {"fpn": "X-LXMERT's detector", "c4": "bottom-up attention's detector"}
-HINT = "it is of another network, or cut short; --allow NAME goes on without what it names"
+HINT = "it is of another network, or cut short; allow=[NAME] goes on without what it names"
 NORM = (("gain", "weight"), ("shift", "bias"), ("mean", "running_mean"), ("variance", "running_var"))
 """Our names of a norm's vectors, and theirs."""
 SPARE = re.compile(r"(^|\.)(num_batches_tracked|pixel_mean|pixel_std)$")
@@ -90,7 +90,7 @@ def read_detector(path: Path, allow: Sequence[str] = ()) -> tuple[Detector, Load
         theirs, table(config), detector.state_dict(), CALLED[config.layout], allow, _spare(theirs), str(path), HINT
     )
     detector.load_state_dict({name: tensor.float() for name, tensor in ours.items()}, assign=True)
-    return detector.requires_grad_(False).eval(), report
+    return detector.frozen(), report
 
 
 def _spare(theirs: Iterable[str]) -> list[str]:

@@ -1,10 +1,11 @@
-"""A tiny checkpoint with random weights: every part that a studio needs, for tests without a download."""
+"""A tiny checkpoint and a tiny captioner with random weights: all that a studio needs, for tests without a download."""
 
 import dataclasses
 
 import numpy as np
 import torch
 
+from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.axes import UInt8
 from xlxmert.core.seeds import numpy_generator, seed_of
@@ -13,6 +14,8 @@ from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.generator import Generator
 from xlxmert.models.generator.presets import TINY as TINY_GENERATOR
 from xlxmert.models.lxmert import TINY, Lxmert
+from xlxmert.models.xgpt import TINY as TINY_XGPT
+from xlxmert.models.xgpt import Xgpt
 from xlxmert.vision.backbone import Backbone
 from xlxmert.vision.regions import FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
@@ -66,3 +69,24 @@ def tiny_bundle(seed: int = 0) -> Bundle:
     facts = {"seed": seed, "caption_words": [3, 6], "scores": {"test": {"facts right in painted pictures": 0.5}}}
     card = "# A tiny model\n\nRandom weights, for tests.\n"
     return Bundle(model, tokenizer, vocabulary, generator.folded(), AnswerTable(ANSWERS), card, facts)
+
+
+def tiny_captioner(seed: int = 0, codes: bool = False) -> Captioner:
+    """A whole captioner of about thirty thousand random values, whose captions differ from picture to picture.
+
+    Args:
+        seed: of the weights and of the visual vocabulary.
+        codes: read pictures as codes; by default it reads their features.
+    """
+    tokenizer, vocabulary = tiny_tokenizer(), tiny_vocabulary(seed)
+    sizes = {"vocabulary": tokenizer.size, "feature_width": vocabulary.width, "codes": CODES if codes else 0}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of("tiny captioner", seed))
+        model = Xgpt(dataclasses.replace(TINY_XGPT, **sizes)).eval()
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                torch.nn.init.normal_(weight, std=0.3)
+    if codes:
+        model.load_centroids(vocabulary.codebook.centroids)
+    facts = {"seed": seed, "visual_input": "codes" if codes else "features", "most_words": 8}
+    return Captioner(model, tokenizer, vocabulary, "# A tiny captioner\n\nRandom weights, for tests.\n", facts)

@@ -27,7 +27,12 @@ class Detector(nn.Module):
         self.pyramid = Pyramid(config) if config.layout == "fpn" else None
         self.proposer = Proposer(config)
         self.head = RegionHead(config)
-        self.requires_grad_(False).eval()
+        self.frozen()
+
+    def frozen(self) -> "Detector":
+        """Itself, ready to read: nothing is trained, and channels lie side by side, which convolutions prefer."""
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self.requires_grad_(False).eval()
 
     @property
     def device(self) -> torch.device:
@@ -49,7 +54,7 @@ class Detector(nn.Module):
                 f"expected pictures with sides in multiples of {self.config.multiple}, found {height}x{width}: "
                 "prepare them with grid_input or box_input"
             )
-        maps: list[Tensor] = self.body(pictures)
+        maps: list[Tensor] = self.body(pictures.contiguous(memory_format=torch.channels_last))
         return maps[-1:] if self.pyramid is None else self.pyramid(maps)
 
     def propose(self, maps: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
