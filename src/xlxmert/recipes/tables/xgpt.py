@@ -242,14 +242,11 @@ class Rows:
             self._row(f"out- and in-domain: {name}", staged(self.budget, objectives, two_stages=True), paper)
             for (name, objectives), paper in zip(names.items(), two, strict=True)
         ]
-        return rows + [
-            self._row("out-of-domain: all four, as many rounds", staged(self.budget, ALL, rounds=True), "118.3"),
-            self._row(
-                "out- and in-domain: all four, as many rounds",
-                staged(self.budget, ALL, two_stages=True, rounds=True),
-                "120.1",
-            ),
-        ]
+        as_in_paper = {"out-of-domain": (False, "118.3"), "out- and in-domain": (True, "120.1")}
+        for name, (both, paper) in as_in_paper.items():
+            plan = staged(self.budget, ALL, two_stages=both, rounds=True)
+            rows.append(self._row(f"{name}: all four, as many rounds", plan, paper))
+        return rows
 
     def table3(self) -> list[Row]:
         """What encoder and decoder share, without pre-training; base has twice the layers of tiny."""
