@@ -55,7 +55,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     ("given", "plain"),
     [
         ("A man", "man"), ("the Woman.", "woman"), ("an apple", "apple"), ("Grey.", "gray"), ("Two.", "2"),
-        ("ten", "10"), ("eleven", "eleven"), ("another", "another"), ("a", "a"), ("", ""), (".", ""), ("on the left", "on the left"),
+        ("ten", "10"), ("eleven", "eleven"), ("another", "another"), ("a", "a"), ("", ""), (".", ""),
+        ("on the left", "on the left"),
     ],
 )  # fmt: skip
 def test_answers_are_spelled_as_in_the_table(given: str, plain: str) -> None:
