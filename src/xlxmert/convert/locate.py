@@ -10,6 +10,8 @@ CONFIG, CARD, MODEL, CODEBOOK = "config.json", "README.md", "model.safetensors",
 GENERATOR, TOKENIZER, ANSWERS = "generator.safetensors", "tokenizer.json", "answers.json"
 FILES = (CONFIG, CARD, MODEL, CODEBOOK, GENERATOR, TOKENIZER, ANSWERS)
 """What a checkpoint's folder may hold."""
+TRAIN_CHECKPOINT = "name a checkpoint with --checkpoint, or train one with `xlxmert demo --from-scratch`"
+TRAIN_CAPTIONER = "name a captioner with --model, or train one with `xlxmert pretrain --preset xgpt-world`"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -19,13 +21,7 @@ def bundled() -> Path:
     Raises:
         XlxmertError: this installation has none.
     """
-    folder = Path(str(resources.files("xlxmert") / "weights" / "world"))
-    if not (folder / CONFIG).is_file():
-        raise XlxmertError(
-            f"expected the bundled checkpoint in {folder}, found nothing: reinstall xlxmert, name a checkpoint with "
-            "--checkpoint, or train one with `xlxmert demo --from-scratch`"
-        )
-    return folder
+    return _shipped("world", "checkpoint", TRAIN_CHECKPOINT)
 
 
 def bundled_captioner() -> Path:
@@ -34,12 +30,13 @@ def bundled_captioner() -> Path:
     Raises:
         XlxmertError: this installation has none.
     """
-    folder = Path(str(resources.files("xlxmert") / "weights" / "captioner"))
+    return _shipped("captioner", "captioner", TRAIN_CAPTIONER)
+
+
+def _shipped(name: str, what: str, instead: str) -> Path:
+    folder = Path(str(resources.files("xlxmert") / "weights" / name))
     if not (folder / CONFIG).is_file():
-        raise XlxmertError(
-            f"expected the bundled captioner in {folder}, found nothing: reinstall xlxmert, name a captioner with "
-            "--model, or train one with `xlxmert finetune caption`"
-        )
+        raise XlxmertError(f"expected the bundled {what} in {folder}, found nothing: reinstall xlxmert, {instead}")
     return folder
 
 
