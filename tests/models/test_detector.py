@@ -74,6 +74,18 @@ def test_cells_of_pictures_together_are_those_alone() -> None:
     assert not torch.allclose(together[0], together[2])
 
 
+def test_levels_that_no_box_needs_change_nothing() -> None:
+    detector = random_detector(TINY)
+    pictures, boxes = torch.randn(2, 3, 256, 256), [cell_boxes(256, 256, 2), cell_boxes(256, 256, 1)]
+    assert detector.finest(boxes) == 1
+    with torch.inference_mode():
+        maps = detector.maps(pictures)
+        for found, expected in zip(detector.maps(pictures, 1), maps[1:], strict=True):
+            torch.testing.assert_close(found, expected)
+        for one, other in zip(detector(pictures, boxes), detector.read(maps, boxes), strict=True):
+            torch.testing.assert_close(one.features, other.features)
+
+
 def test_padding_beside_a_picture_finds_nothing() -> None:
     detector = random_detector(TINY)
     (picture,) = random_pictures((60, 85))

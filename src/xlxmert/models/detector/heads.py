@@ -44,9 +44,9 @@ class FullHead(nn.Module):
         self, maps: Sequence[Tensor], boxes: Float[Tensor, "R 4"], owners: Int[Tensor, " R"]
     ) -> tuple[Float[Tensor, "R F"], Float[Tensor, "R F"]]:
         """The features, and what is judged."""
-        maps, strides = maps[:4], self.config.strides[:4]
-        levels = levels_of(boxes, len(maps), self.config.edge)
-        squares = roi_align(maps, boxes, owners, levels, strides, self.config.pooled)  # (R, P, s, s)
+        strides = self.config.strides[-len(maps) : -1]  # the coarsest level only makes proposals
+        levels = levels_of(boxes, 4, self.config.edge) - (4 - len(strides))
+        squares = roi_align(maps[:-1], boxes, owners, levels, strides, self.config.pooled)  # (R, P, s, s)
         features = F.relu(self.fc6(squares.flatten(1)))  # (R, F)
         return features, F.relu(self.fc7(features))
 

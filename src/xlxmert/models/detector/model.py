@@ -9,6 +9,7 @@ from xlxmert.core.axes import Float, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.models.detector.config import DetectorConfig
 from xlxmert.models.detector.heads import Reading, RegionHead
+from xlxmert.models.detector.pooling import levels_of
 from xlxmert.models.detector.proposals import Proposer
 from xlxmert.models.detector.resnet import Body, Pyramid
 
@@ -39,11 +40,12 @@ class Detector(nn.Module):
         """Where the weights are."""
         return self.proposer.anchors.device
 
-    def maps(self, pictures: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
+    def maps(self, pictures: Float[Tensor, "B 3 H W"], finest: int = 0) -> list[Tensor]:
         """The maps that proposals and regions are read from: five levels of a pyramid, or one.
 
         Args:
             pictures: blue, green, red, means subtracted (`pictures.py`); H and W multiples of ``config.multiple``.
+            finest: the first level that is made, for boxes that need no finer one; at most 3. Proposals need all.
 
         Raises:
             XlxmertError: the sides are no such multiples.
@@ -55,7 +57,7 @@ class Detector(nn.Module):
                 "prepare them with grid_input or box_input"
             )
         maps: list[Tensor] = self.body(pictures.contiguous(memory_format=torch.channels_last))
-        return maps[-1:] if self.pyramid is None else self.pyramid(maps)
+        return maps[-1:] if self.pyramid is None else self.pyramid(maps, finest)
 
     def propose(self, maps: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Each picture's proposals ``(R, 4)``, x0 y0 x1 y1 in the network's pixels, best first.
@@ -73,5 +75,9 @@ class Detector(nn.Module):
         return readings
 
     def forward(self, pictures: Float[Tensor, "B 3 H W"], boxes: Sequence[Tensor]) -> list[Reading]:
-        """`maps`, then `read`."""
-        return self.read(self.maps(pictures), boxes)
+        """`maps`, as far as the boxes ask for them, then `read`."""
+        return self.read(self.maps(pictures, self.finest(boxes)), boxes)
+
+    def finest(self, boxes: Sequence[Tensor]) -> int:
+        """The finest level that some box is pooled from: a fifth of the work for a grid lies in the one before."""
+        return 0 if self.pyramid is None else int(levels_of(torch.cat(list(boxes)), 4, self.config.edge).min())

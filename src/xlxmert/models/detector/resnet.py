@@ -108,15 +108,16 @@ class Pyramid(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(config.outputs(stage), config.pyramid, 1) for stage in range(4))
         self.smooth = nn.ModuleList(nn.Conv2d(config.pyramid, config.pyramid, 3, padding=1) for _ in range(4))
 
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+    def forward(self, maps: list[Tensor], finest: int = 0) -> list[Tensor]:
         """Five levels of strides 4 to 64; the last is every second place of the one before.
 
         Args:
             maps: those of the four stages, each exactly twice as large as the next.
+            finest: the first level that is made; finer ones are left out, others do not depend on them.
         """
         handed = self.lateral[-1](maps[-1])  # (B, P, H / 32, W / 32)
         levels = [self.smooth[-1](handed)]
-        for stage in (2, 1, 0):
+        for stage in range(2, finest - 1, -1):
             handed = self.lateral[stage](maps[stage]) + F.interpolate(handed, scale_factor=2, mode="nearest")
             levels.insert(0, self.smooth[stage](handed))
         return [*levels, levels[-1][:, :, ::2, ::2]]
