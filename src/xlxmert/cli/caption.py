@@ -30,7 +30,8 @@ class DecodingChoices:
     """How a captioner writes, one word after another."""
 
     beam: int | None = None
-    """Sentences that are followed at once, 1 for the likeliest word at every step; 3, or --num, by default."""
+    """Sentences that are followed at once, 3 by default and never fewer than --num; with one, the likeliest word is
+    taken at every step."""
     length_penalty: float = 1.0
     """Beams: the log-probability of a sentence is divided by this power of its length."""
     no_repeat_ngram: int = 0
@@ -54,9 +55,11 @@ class DecodingChoices:
             if self.beam is not None or self.groups > 1:
                 raise UsageError("expected beams or draws, found --top-p beside --beam or --groups: leave one out")
             return Nucleus(self.top_p, self.temperature)
-        size = self.beam if self.beam is not None else max(count, DECODING.size)
+        if self.beam is not None and self.beam < 1:
+            raise UsageError(f"expected --beam of 1 or more, found {self.beam}: pass 3, for example")
+        size = max(count, DECODING.size if self.beam is None else self.beam)
         if self.groups > 1:
-            size = size if self.beam is not None else -(-size // self.groups) * self.groups
+            size = size if self.beam == size else -(-size // self.groups) * self.groups
             return DiverseBeam(size, self.groups, self.diversity, self.length_penalty, self.no_repeat_ngram)
         return None if self == DecodingChoices() else Beam(size, self.length_penalty, True, self.no_repeat_ngram)
 
