@@ -57,7 +57,7 @@ def test_arrays_of_an_old_python_are_read(tmp_path: Path) -> None:
 def test_code_is_refused_and_not_run(tmp_path: Path, protocol: int) -> None:
     trace, path = tmp_path / "code-was-run", tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({"model": {"a": Code(trace)}}, protocol=protocol))
-    with pytest.raises(XlxmertError, match=r"would run code \(\w+\.system\): nothing of it was run"):
+    with pytest.raises(XlxmertError, match=r"asks for \w+\.system: nothing of it was run"):
         read_pickle(path)
     assert not trace.exists()
 
@@ -69,7 +69,7 @@ def test_code_is_refused_and_not_run(tmp_path: Path, protocol: int) -> None:
 )
 def test_other_arrays_and_classes_are_refused(tmp_path: Path, value: object) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": value}))
-    with pytest.raises(XlxmertError, match="would run code"):
+    with pytest.raises(XlxmertError, match="asks for"):
         read_pickle(tmp_path / "a.pkl")
 
 
