@@ -25,7 +25,9 @@ from xlxmert.convert.whole import whole_folder
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, read_tensors, write_json, write_tensors, write_text
 from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.models.families import CONFIGS
 from xlxmert.models.xgpt import Xgpt, XgptConfig
+from xlxmert.vision.codebook import Codebook
 from xlxmert.vision.vocabulary import VisualVocabulary
 
 BUNDLED = "bundled"
@@ -89,8 +91,11 @@ class Captioner(Looking):
             looks_as_bundled: leave the codebook out and take the bundled checkpoint's when the folder is read.
 
         Raises:
-            XlxmertError: the folder holds something else, the disk is full, or model and codebook disagree.
+            XlxmertError: the folder holds something else, the disk is full, model and codebook disagree, or it does not
+                look as the bundled checkpoint does.
         """
+        if looks_as_bundled:
+            self._check_looks()
         with whole_folder(Path(folder), "a captioner", is_checkpoint) as part:
             vocabulary, state = self.vocabulary, dict(self.model.state_dict())
             codebook = None
@@ -138,6 +143,16 @@ class Captioner(Looking):
         )
         return whole.to(device)
 
+    def _check_looks(self) -> None:
+        """Make sure that the bundled checkpoint's codebook is this captioner's."""
+        mine = None if self.vocabulary is None else self.vocabulary.codebook.to("cpu").fingerprint
+        theirs = Codebook.load(bundled() / CODEBOOK).fingerprint
+        if mine != theirs:
+            raise XlxmertError(
+                f"expected a captioner with the bundled checkpoint's codebook {theirs}, found {mine or 'none'}: "
+                "leave looks_as_bundled out"
+            )
+
 
 def _vocabulary(path: Path, fingerprint: str) -> VisualVocabulary:
     """The visual vocabulary of a file, if it is the expected one."""
@@ -151,7 +166,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if found != (FORMAT, XgptConfig.family):
         raise XlxmertError(
             f"expected a captioner of format {FORMAT} and family {XgptConfig.family} in {folder / CONFIG}, found "
-            f"format {found[0]} and family {found[1]}: pass a checkpoint of another family as --checkpoint"
+            f"format {found[0]} and family {found[1]}: "
+            f"{'pass it as --checkpoint' if found[1] in CONFIGS else 'write it again with this version of xlxmert'}"
         )
     assert isinstance(config, dict)
     return config

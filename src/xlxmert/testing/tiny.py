@@ -79,13 +79,15 @@ def tiny_captioner(seed: int = 0, codes: bool = False) -> Captioner:
         codes: read pictures as codes; by default it reads their features.
     """
     tokenizer, vocabulary = tiny_tokenizer(), tiny_vocabulary(seed)
-    sizes = {"vocabulary": tokenizer.size, "feature_width": vocabulary.width, "codes": CODES if codes else 0}
+    config = dataclasses.replace(
+        TINY_XGPT, vocabulary=tokenizer.size, feature_width=vocabulary.width, codes=CODES if codes else 0, norm="before"
+    )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of("tiny captioner", seed))
-        model = Xgpt(dataclasses.replace(TINY_XGPT, **sizes)).eval()
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                torch.nn.init.normal_(weight, std=0.3)
+        torch.manual_seed(seed_of("tiny xgpt", seed))
+        model = Xgpt(config).eval()
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1:  # places weigh most, or every word would be that before it once more
+                torch.nn.init.normal_(weight, std=2.0 if name == "words.position.weight" else 0.3)
     if codes:
         model.load_centroids(vocabulary.codebook.centroids)
     facts = {"seed": seed, "visual_input": "codes" if codes else "features", "most_words": 8}
