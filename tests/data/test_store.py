@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xlxmert.core.errors import XlxmertError
+from xlxmert.data import store as store_module
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
@@ -40,6 +41,23 @@ def test_batches_are_padded_and_answers_soft(tmp_path: Path) -> None:
     batch = store.padded([0, 2])
     assert batch.shape == (2, 8) and batch[0, 5:].tolist() == [0, 0, 0]
     assert np.allclose(store.soft_answers([1, 3, 0]).numpy(), [[1, 0.3, 0], [0, 0, 0.9], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("together", [1, 2, 5, 100])
+def test_sentences_may_come_one_by_one_and_arrays_from_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    whole = make(tmp_path / "store")
+    monkeypatch.setattr(store_module, "TOGETHER", together)
+    codes = np.memmap(tmp_path / "codes", np.uint16, "w+", shape=(2, 4))
+    codes[:] = whole.codes
+    again = write_store(
+        tmp_path / "again", codes, ["a.png", "b.png"], (s for s in SENTENCES), TOKENIZER, ANSWERS, "cafe", 8
+    )
+    assert again.facts == whole.facts
+    for name in ("pictures", "sentences"):
+        one, two = ((store.folder / f"{name}.safetensors").read_bytes() for store in (whole, again))
+        assert one == two
 
 
 def test_another_codebook_is_refused(tmp_path: Path) -> None:

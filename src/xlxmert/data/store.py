@@ -10,20 +10,24 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from xlxmert.core.arrays import DTYPES, write_arrays
 from xlxmert.core.errors import XlxmertError
-from xlxmert.core.files import read_json, write_json, write_tensors
+from xlxmert.core.files import read_json, write_json
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.tokenizer import Tokenizer
 
 FORMAT = 1
+TOGETHER = 50_000
+"""Sentences whose tokens are found together."""
 KINDS = ("caption", "question", "region", "statement")
 """Kinds of sentences, by number."""
 ARRAYS = {
@@ -197,7 +201,7 @@ def write_store(
     folder: Path,
     pictures: np.ndarray | Mapping[str, np.ndarray],
     picture_ids: Sequence[str],
-    sentences: Sequence[Sentence],
+    sentences: Iterable[Sentence],
     tokenizer: Tokenizer,
     answers: AnswerTable,
     codebook: str,
@@ -205,6 +209,8 @@ def write_store(
     facts: Mapping[str, Any] | None = None,
 ) -> Store:
     """Write a store as a whole: into a sibling folder first, which then takes the place of an earlier store.
+
+    Neither the arrays of ``pictures`` need be in memory (`numpy.memmap`) nor all sentences at a time.
 
     Args:
         folder: where to; an earlier store there is replaced, anything else is an error.
@@ -229,14 +235,17 @@ def write_store(
     _check_pictures(visual, len(picture_ids), {"codes": size, **(facts or {})})
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    whole = {name: torch.from_numpy(array.astype(PICTURES[name])) for name, array in visual.items()}
-    write_tensors(part / "pictures.safetensors", whole)
+    whole = {name: array.astype(PICTURES[name], copy=False) for name, array in visual.items()}
+    write_arrays(part / "pictures.safetensors", whole)
     arrays = _ragged(sentences, tokenizer, answers)
-    write_tensors(part / "sentences.safetensors", {name: torch.from_numpy(array) for name, array in arrays.items()})
+    write_arrays(part / "sentences.safetensors", arrays)
     tokenizer.save(part / "tokenizer.json")
     answers.save(part / "answers.json")
     content = {"format": FORMAT, "codebook": codebook, "codes": size, "pictures": list(picture_ids), **(facts or {})}
-    content["digest"] = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(array.tobytes())
+    content["digest"] = digest.hexdigest()[:16]
     write_json(part / "store.json", content)
     _put(part, folder)
     return Store.open(folder, codebook)
@@ -248,14 +257,16 @@ def _check_pictures(visual: Mapping[str, np.ndarray], count: int, sizes: Mapping
         raise XlxmertError(f"expected arrays of {', '.join(PICTURES)}, found {', '.join(visual) or 'none'}")
     cells = next(iter(visual.values())).shape[1]
     for name, array in visual.items():
-        found = f"{array.shape}, largest {array.max() if array.size else 'none'}"
         if array.shape[:2] != (count, cells):
             raise XlxmertError(
-                f"expected {count} rows of {cells} visual tokens for {name}, found {found}: encode the pictures again"
+                f"expected {count} rows of {cells} visual tokens for {name}, found {array.shape}: "
+                "encode the pictures again"
             )
-        if name in ("codes", "labels", "attributes") and array.size and int(array.max()) >= int(sizes.get(name, 0)):
+        numbered = name in ("codes", "labels", "attributes") and array.size
+        if numbered and (largest := int(array.max())) >= int(sizes.get(name, 0)):
             raise XlxmertError(
-                f"expected {count} rows of {name} below {sizes.get(name, 0)}, found {found}: encode the pictures again"
+                f"expected {count} rows of {name} below {sizes.get(name, 0)}, found {array.shape}, largest {largest}: "
+                "encode the pictures again"
             )
 
 
@@ -269,32 +280,40 @@ def _put(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _ragged(sentences: Sequence[Sentence], tokenizer: Tokenizer, answers: AnswerTable) -> dict[str, np.ndarray]:
+def _ragged(sentences: Iterable[Sentence], tokenizer: Tokenizer, answers: AnswerTable) -> dict[str, np.ndarray]:
     """The sentences as flat arrays."""
+    stream, parts = iter(sentences), []
+    while some := list(islice(stream, TOGETHER)):
+        parts.append(_flat(some, tokenizer, answers))
+    parts = parts or [_flat([], tokenizer, answers)]
+    kinds = ARRAYS | (STATEMENTS if any((part["kind"] == KINDS.index("statement")).any() for part in parts) else {})
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in kinds if not name.endswith("offsets")}
+    for name in ("offsets", "answer_offsets"):  # lengths so far
+        whole[name] = np.concatenate([[0], np.cumsum(np.concatenate([part[name] for part in parts]))])
+    return {name: np.asarray(whole[name], dtype) for name, dtype in kinds.items()}
+
+
+def _flat(sentences: Sequence[Sentence], tokenizer: Tokenizer, answers: AnswerTable) -> dict[str, np.ndarray]:
+    """Some sentences as flat arrays, with lengths in the place of offsets."""
     codes = tokenizer.engine.encode_batch_fast([s.text for s in sentences], add_special_tokens=False)
     framed = [[tokenizer.start, *code.ids, tokenizer.end] for code in codes]
     known = [{answers.place(a): score for a, score in (s.answers or {}).items() if a in answers} for s in sentences]
     values: dict[str, Any] = {
-        "words": np.concatenate([np.array(row, np.uint16) for row in framed]) if framed else [],
-        "offsets": np.cumsum([0, *map(len, framed)]),
+        "words": [word for row in framed for word in row],
+        "offsets": list(map(len, framed)),
         "picture": [s.picture for s in sentences],
         "kind": [KINDS.index(s.kind) for s in sentences],
-        "answer_offsets": np.cumsum([0, *map(len, known)]),
+        "answer_offsets": list(map(len, known)),
         "answer_ids": [place for row in known for place in row],
         "answer_scores": [score for row in known for score in row.values()],
+        "second": [s.second or 0 for s in sentences],
+        "truth": [bool(s.truth) for s in sentences],
     }
-    kinds = dict(ARRAYS)
-    if any(s.kind == "statement" for s in sentences):
-        values |= {"second": [s.second or 0 for s in sentences], "truth": [bool(s.truth) for s in sentences]}
-        kinds |= STATEMENTS
-    return {name: np.asarray(values[name], dtype) for name, dtype in kinds.items()}
+    return {name: np.asarray(values[name], dtype) for name, dtype in (ARRAYS | STATEMENTS).items()}
 
 
 def _mapped(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file, memory-mapped read-only."""
-    kinds = {
-        "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I64": np.int64, "F16": np.float16, "F32": np.float32,
-    }  # fmt: skip
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -311,5 +330,5 @@ def _mapped(path: Path) -> dict[str, np.ndarray]:
             raise XlxmertError(
                 f"expected {end} bytes in {path}, found {len(whole)}: cut short; run `xlxmert prepare` again"
             )
-        arrays[name] = whole[start:end].view(kinds[entry["dtype"]]).reshape(entry["shape"])
+        arrays[name] = whole[start:end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
     return arrays

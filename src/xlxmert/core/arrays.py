@@ -1,0 +1,134 @@
+"""Arrays that outgrow memory: written as safetensors piece by piece, gathered row by row before their number is known.
+
+`xlxmert.core.files` writes tensors that are in memory; here an array may lie in a file of its own (`numpy.memmap`).
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import atomic_path
+
+DTYPES = {
+    "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I64": np.int64, "F16": np.float16, "F32": np.float32,
+}  # fmt: skip
+"""The types that are written, by safetensors' names."""
+PIECE = 2**26
+"""Numbers that are copied at a time."""
+
+
+def write_arrays(target: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file atomically, a piece of an array at a time.
+
+    Raises:
+        XlxmertError: an array is of a type that is not among `DTYPES`, or the file cannot be written.
+    """
+    names = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    ordered = sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize)  # so that every array is aligned
+    start = 0
+    for name, array in ordered:
+        if array.dtype not in names:
+            raise XlxmertError(f"expected {name} as one of {', '.join(DTYPES)}, found {array.dtype}: change its type")
+        offsets = [start, start := start + array.nbytes]
+        header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_path(target) as part, part.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for _, array in ordered:
+            _write(stream, array)
+
+
+def _write(stream: IO[bytes], array: np.ndarray) -> None:
+    if not array.ndim or array.size <= PIECE:
+        stream.write(np.ascontiguousarray(array).tobytes())
+        return
+    rows = max(PIECE * len(array) // array.size, 1)
+    for start in range(0, len(array), rows):
+        stream.write(np.ascontiguousarray(array[start : start + rows]).tobytes())
+
+
+class Rows:
+    """Arrays that grow by rows, each in a file of a folder that is deleted in the end.
+
+        with Rows(folder) as rows:
+            for ...:
+                rows.add(codes=..., boxes=...)
+            arrays = rows.arrays()  # to be used within the block
+
+    Args:
+        folder: for the files; must not exist, unless an interrupted run left it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Remember the folder; see the class."""
+        self.folder = Path(folder)
+        self.count = 0
+        self._files: dict[str, IO[bytes]] = {}
+        self._shapes: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+
+    def __enter__(self) -> "Rows":
+        """Make the folder anew.
+
+        Raises:
+            XlxmertError: it cannot be made.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise XlxmertError(f"could not write to {self.folder}: {error.strerror}: choose another folder") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Delete the folder."""
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add(self, **row: np.ndarray) -> None:
+        """Put one row under each name.
+
+        Raises:
+            XlxmertError: the row has other names, types or sizes than those before, or the disk is full.
+        """
+        shapes = {name: (array.dtype, array.shape) for name, array in row.items()}
+        if not self.count:
+            self._shapes = shapes
+        if shapes != self._shapes:
+            raise XlxmertError(
+                f"expected rows of {_listed(self._shapes)}, found {_listed(shapes)} after {self.count} of them: "
+                "take files that were made alike"
+            )
+        try:
+            for name, array in row.items():
+                if name not in self._files:
+                    self._files[name] = (self.folder / name).open("wb")
+                self._files[name].write(np.ascontiguousarray(array).tobytes())
+        except OSError as error:
+            raise XlxmertError(
+                f"could not write to {self.folder}: {error.strerror}: free some space or choose another folder"
+            ) from error
+        self.count += 1
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All rows so far, one array of each name, where they lie."""
+        for file in self._files.values():
+            file.flush()
+        return {
+            name: np.memmap(self.folder / name, dtype, "r", shape=(self.count, *shape))
+            for name, (dtype, shape) in self._shapes.items()
+        }
+
+
+def _listed(shapes: Mapping[str, tuple[np.dtype, tuple[int, ...]]]) -> str:
+    return ", ".join(f"{name} {dtype} {shape}" for name, (dtype, shape) in shapes.items()) or "nothing"

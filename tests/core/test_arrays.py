@@ -1,0 +1,69 @@
+"""Arrays that outgrow memory: the file is what safetensors reads, rows come back as they were added."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xlxmert.core import arrays
+from xlxmert.core.arrays import Rows, write_arrays
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import read_tensors
+
+
+def example() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "bytes": rng.integers(0, 9, 5).astype(np.uint8),
+        "codes": rng.integers(0, 9, (7, 3)).astype(np.uint16),
+        "features": rng.random((7, 3, 4)).astype(np.float16),
+        "boxes": rng.random((7, 3, 4)).astype(np.float32),
+        "offsets": np.arange(8),
+        "none": np.zeros((0, 4), np.float32),
+        "number": np.array(5, np.uint32),
+        "turned": np.asfortranarray(rng.random((5, 6)).astype(np.float32)),
+    }
+
+
+@pytest.mark.parametrize("piece", [1, 10, 2**26])
+def test_safetensors_reads_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr(arrays, "PIECE", piece)
+    true = example()
+    write_arrays(tmp_path / "a.safetensors", true, {"made": "here"})
+    read, metadata = read_tensors(tmp_path / "a.safetensors")
+    assert metadata == {"made": "here"} and set(read) == set(true)
+    for name, array in true.items():
+        assert read[name].numpy().dtype == array.dtype and read[name].tolist() == array.tolist()
+
+
+def test_other_types_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(XlxmertError, match=r"expected a as one of U8, .*, found float64"):
+        write_arrays(tmp_path / "a.safetensors", {"a": np.zeros(3)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_come_back_as_they_were_added(tmp_path: Path) -> None:
+    true = example()
+    with Rows(tmp_path / "rows") as rows:
+        for row in range(7):
+            rows.add(codes=true["codes"][row], features=true["features"][row])
+        found = rows.arrays()
+        assert isinstance(found["features"], np.memmap)
+        assert (found["codes"] == true["codes"]).all() and (found["features"] == true["features"]).all()
+        write_arrays(tmp_path / "a.safetensors", found)
+    assert read_tensors(tmp_path / "a.safetensors")[0]["codes"].tolist() == true["codes"].tolist()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:
+    with Rows(tmp_path / "rows") as rows:
+        rows.add(codes=np.zeros(3, np.uint16))
+        wrong = (
+            {"codes": np.zeros(4, np.uint16)}, {"codes": np.zeros(3, np.int64)}, {"boxes": np.zeros(3, np.uint16)}, {},
+        )  # fmt: skip
+        for row in wrong:
+            with pytest.raises(XlxmertError, match=r"expected rows of codes uint16 \(3,\), found .*after 1 of them"):
+                rows.add(**row)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(XlxmertError, match="could not write"), Rows(tmp_path / "file" / "rows"):
+        pass
