@@ -1,7 +1,7 @@
 """``xlxmert caption``: sentences about pictures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,17 +51,24 @@ class DecodingChoices:
         Raises:
             UsageError: a number is out of range, or choices do not go together.
         """
+        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        for_beams = [f"--{name.replace('_', '-')}" for name in given if name not in ("top_p", "temperature")]
         if self.top_p is not None:
-            if self.beam is not None or self.groups > 1:
-                raise UsageError("expected beams or draws, found --top-p beside --beam or --groups: leave one out")
+            if for_beams:
+                raise UsageError(f"expected beams or draws, found --top-p beside {for_beams[0]}: leave one out")
             return Nucleus(self.top_p, self.temperature)
-        if self.beam is not None and self.beam < 1:
-            raise UsageError(f"expected --beam of 1 or more, found {self.beam}: pass 3, for example")
+        if "temperature" in given:
+            raise UsageError("expected --top-p beside --temperature, found none: pass --top-p 1 to draw from all words")
+        if self.groups == 1 and "diversity" in given:
+            raise UsageError("expected several --groups beside --diversity, found 1: pass --groups 3, for example")
+        for name in ("beam", "groups"):
+            if name in given and getattr(self, name) < 1:
+                raise UsageError(f"expected --{name} of 1 or more, found {getattr(self, name)}: pass 3, for example")
         size = max(count, DECODING.size if self.beam is None else self.beam)
         if self.groups > 1:
             size = size if self.beam == size else -(-size // self.groups) * self.groups
             return DiverseBeam(size, self.groups, self.diversity, self.length_penalty, self.no_repeat_ngram)
-        return None if self == DecodingChoices() else Beam(size, self.length_penalty, True, self.no_repeat_ngram)
+        return Beam(size, self.length_penalty, True, self.no_repeat_ngram) if given else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +116,11 @@ def run(options: Options) -> int:
 def writer(options: Options) -> tuple[int, Write]:
     """The size at which pictures are looked at, and who captions them: a captioner, or a checkpoint by masked words."""
     decoding = options.choices.decoding(options.num)
-    masked = options.order is not None or (options.checkpoint is not None and options.model is None)
+    masked = options.order is not None or options.checkpoint is not None
     if masked and (options.model is not None or decoding is not None):
         raise UsageError(
-            "expected a captioner for --model, --beam, --top-p and the like, found --order or a --checkpoint alone, "
-            "which writes by masked words: leave one of them out"
+            "expected a captioner for --model, --beam, --top-p and the like, found --order or --checkpoint, "
+            "which write by masked words: leave one of them out"
         )
     if masked:
         studio = options.studio()
