@@ -65,9 +65,9 @@ def captioner_loop(
     )  # fmt: skip
 
 
-def fresh(prepared: Prepared, shape: XgptConfig, seed: int) -> Xgpt:
-    """A model of this shape and the data's sizes."""
-    codes = len(prepared.vocabulary.codebook) if shape.codes else 0
+def fresh(prepared: Prepared, shape: XgptConfig, seed: int, visual_input: VisualInput = "features") -> Xgpt:
+    """A model of this shape and the data's sizes, with the codebook where it reads codes."""
+    codes = len(prepared.vocabulary.codebook) if shape.codes or visual_input == "codes" else 0
     config = dataclasses.replace(
         shape,
         vocabulary=prepared.store.tokenizer.size,
@@ -99,7 +99,7 @@ def train_captioner(prepared: Prepared, start: XgptConfig | Xgpt, config: Genera
         model = copied(start)
         facts |= {"start": weights_digest(start)}
     else:
-        model = fresh(prepared, start, loop.seed)
+        model = fresh(prepared, start, loop.seed, config.visual_input)
     facts |= {"model": model.config.to_dict()}
     task = GenerativeTask(model, prepared.store, config, loop.seed)
     average = train(task, loop, facts=facts).averages.get("model", model)

@@ -77,7 +77,8 @@ def check_store(config: CommonConfig, store: Store, visual_input: VisualInput) -
     if longest > config.max_text:
         raise XlxmertError(
             f"expected sentences of at most {config.max_text} tokens, found one of {longest} in {store.folder}: "
-            "leave the long ones out, or train a model with a larger max_text"
+            f"leave the long ones out (`xlxmert prepare --longest {config.max_text - 2}`), or train a model with a "
+            "larger max_text"
         )
 
 

@@ -21,8 +21,8 @@ class XgptConfig(CommonConfig):
 
     family: ClassVar[str] = "xgpt"
 
-    max_text: int = 60
-    """The longest text in tokens, the two that frame it included."""
+    max_text: int = 62
+    """The longest text in tokens, the two that frame it included: captions of 60."""
     codes: int = 0
     """K, codes of pictures that are read as codes: each stands for its centroid. 0: features are read."""
     answers: int = 0

@@ -6,14 +6,13 @@ from xlxmert.models.xgpt.config import XgptConfig
 
 PAPER = XgptConfig()
 """The base model (section 4.2): 12 layers of 768, 8 heads. With BERT's 30,522 words and features of 2,048 it has
-134,960,442 trainable values, however often the decoder uses them."""
+134,961,978 trainable values, however often the decoder uses them."""
 
 PAPER_TINY = dataclasses.replace(PAPER, layers=6)
 """The tiny model of table 3."""
 
 WORLD = XgptConfig(
     vocabulary=1024,
-    max_text=62,
     feature_width=512,
     width=192,
     heads=6,
