@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xlxmert.core import arrays
-from xlxmert.core.arrays import Rows, write_arrays
+from xlxmert.core.arrays import Pieces, Rows, map_arrays, pieces, write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_tensors
 
@@ -67,3 +67,41 @@ def test_rows_of_another_kind_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(XlxmertError, match="could not write"), Rows(tmp_path / "file" / "rows"):
         pass
+
+
+def test_pieces_are_written_as_the_array_that_they_make_up(tmp_path: Path) -> None:
+    whole = example()["features"]
+    cut = Pieces(whole.dtype, whole.shape, lambda: iter((whole[:3], whole[3:3], whole[3:])))
+    assert len(cut) == 7 and cut.nbytes == whole.nbytes and np.array_equal(np.concatenate(list(pieces(cut))), whole)
+    write_arrays(tmp_path / "a.safetensors", {"features": whole, "codes": example()["codes"]})
+    write_arrays(tmp_path / "b.safetensors", {"features": cut, "codes": example()["codes"]})
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [(slice(0, 3),), (slice(0, 7), slice(0, 1))])
+def test_pieces_of_another_length_are_refused_and_nothing_is_left(tmp_path: Path, wrong: tuple[slice, ...]) -> None:
+    whole = example()["features"]
+    cut = Pieces(whole.dtype, whole.shape, lambda: iter([whole[part] for part in wrong]))
+    with pytest.raises(XlxmertError, match="expected pieces of"):
+        write_arrays(tmp_path / "a.safetensors", {"features": cut})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_mapped_is_what_was_written(tmp_path: Path) -> None:
+    true = example()
+    write_arrays(tmp_path / "a.safetensors", true, {"made": "here"})
+    read, metadata = map_arrays(tmp_path / "a.safetensors")
+    assert metadata == {"made": "here"} and set(read) == set(true)
+    for name, array in true.items():
+        assert read[name].dtype == array.dtype and np.array_equal(read[name], array) and not read[name].flags.writeable
+
+
+def test_files_that_cannot_be_mapped_are_named(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "a.safetensors", example())
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    for content in (b"", whole[:5], whole[:60], whole[:-1], b"{" * 400, b"\2" + bytes(7) + b"[]", bytes(50)):
+        (tmp_path / "a.safetensors").write_bytes(content)
+        with pytest.raises(XlxmertError, match=r"a\.safetensors.*cut short; do this"):
+            map_arrays(tmp_path / "a.safetensors", "do this")
+    with pytest.raises(XlxmertError, match=r"none\.safetensors"):
+        map_arrays(tmp_path / "none.safetensors")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xlxmert.core.arrays import write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.data import store as store_module
 from xlxmert.data.answers import AnswerTable
@@ -58,6 +59,20 @@ def test_sentences_may_come_one_by_one_and_arrays_from_the_disk(
     for name in ("pictures", "sentences"):
         one, two = ((store.folder / f"{name}.safetensors").read_bytes() for store in (whole, again))
         assert one == two
+
+
+def test_lengths_and_counts_of_codes_are_those_of_the_rows(tmp_path: Path) -> None:
+    store = make(tmp_path / "store", np.array([[0, 1, 1, 7], [1, 1, 0, 0]], np.uint16))
+    assert store.lengths().tolist() == [len(store.words(i)) - 2 for i in range(5)]
+    assert store.code_counts().tolist() == [3, 4, 0, 0, 0, 0, 0, 1]
+    assert store.pool("question")[np.arange(2)].tolist() == store.of_kind("question").tolist()
+
+
+def test_a_store_without_the_largest_code_in_its_file_is_looked_through(tmp_path: Path) -> None:
+    store = make(tmp_path / "store")
+    write_arrays(store.folder / "pictures.safetensors", {"codes": np.full((2, 4), 9, np.uint16)})
+    with pytest.raises(XlxmertError, match=r"codes must be below 8 \(found 9 in"):
+        Store.open(store.folder)
 
 
 def test_another_codebook_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@
 """
 
 import json
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -19,11 +21,67 @@ DTYPES = {
     "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I64": np.int64, "F16": np.float16, "F32": np.float32,
 }  # fmt: skip
 """The types that are written, by safetensors' names."""
-PIECE = 2**26
+PIECE = 2**23
 """Numbers that are copied at a time."""
 
 
-def write_arrays(target: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+@dataclass(frozen=True)
+class Pieces:
+    """An array whose rows come in pieces that are read one at a time, so that it is never in memory as a whole."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    """Of all pieces together."""
+    read: Callable[[], Iterator[np.ndarray]]
+    """The pieces in order; may be asked for again."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes they take."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The pieces.
+
+        Raises:
+            XlxmertError: they are not of the type and shape that was told.
+        """
+        rows = 0
+        for piece in self.read():
+            rows += len(piece)
+            if piece.dtype != self.dtype or piece.shape[1:] != self.shape[1:] or rows > len(self):
+                raise XlxmertError(
+                    f"expected pieces of {self.dtype} {self.shape}, found {piece.dtype} {piece.shape} after "
+                    f"{rows - len(piece)} rows: write them again"
+                )
+            yield piece
+        if rows < len(self):
+            raise XlxmertError(f"expected pieces of {len(self)} rows, found {rows}: write them again")
+
+
+def pieces(array: "np.ndarray | Pieces") -> Iterator[np.ndarray]:
+    """An array a piece at a time, each of `PIECE` numbers at most where the array is in one."""
+    if isinstance(array, Pieces):
+        yield from array
+    elif not array.ndim or array.size <= PIECE:
+        yield array
+    else:
+        rows = max(PIECE * len(array) // array.size, 1)
+        yield from (array[start : start + rows] for start in range(0, len(array), rows))
+
+
+def write_arrays(
+    target: Path, arrays: Mapping[str, np.ndarray | Pieces], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a safetensors file atomically, a piece of an array at a time.
 
     Raises:
@@ -43,16 +101,36 @@ def write_arrays(target: Path, arrays: Mapping[str, np.ndarray], metadata: Mappi
     with atomic_path(target) as part, part.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         for _, array in ordered:
-            _write(stream, array)
+            for piece in pieces(array):
+                stream.write(np.ascontiguousarray(piece).tobytes())
 
 
-def _write(stream: IO[bytes], array: np.ndarray) -> None:
-    if not array.ndim or array.size <= PIECE:
-        stream.write(np.ascontiguousarray(array).tobytes())
-        return
-    rows = max(PIECE * len(array) // array.size, 1)
-    for start in range(0, len(array), rows):
-        stream.write(np.ascontiguousarray(array[start : start + rows]).tobytes())
+def map_arrays(source: Path, move: str = "write it again") -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays of a safetensors file where they lie (memory-mapped, read-only), and its metadata.
+
+    Args:
+        source: the file.
+        move: what an error advises.
+
+    Raises:
+        XlxmertError: the file is missing, cut short or no safetensors file.
+    """
+    try:
+        whole: np.ndarray = np.memmap(source, np.uint8, "r").view(np.ndarray)  # slices of a memmap are slow to make
+        length = 8 + int.from_bytes(whole[:8].tobytes(), "little")
+        header = json.loads(whole[8:length].tobytes()) if length <= len(whole) else {}
+        metadata = header.pop("__metadata__", {})
+        places = {name: (DTYPES[e["dtype"]], e["shape"], *e["data_offsets"]) for name, e in header.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise XlxmertError(f"could not read {source} ({error}): no safetensors file, or cut short; {move}") from error
+    if not places or (needed := length + max(place[3] for place in places.values())) > len(whole):
+        needed = needed if places else length
+        raise XlxmertError(f"expected {needed} bytes in {source}, found {len(whole)}: cut short; {move}")
+    arrays = {
+        name: whole[length + start : length + end].view(dtype).reshape(shape)
+        for name, (dtype, shape, start, end) in places.items()
+    }
+    return arrays, metadata
 
 
 class Rows:

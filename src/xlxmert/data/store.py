@@ -7,7 +7,6 @@ Opening costs the same at any size; rows are read where they lie.
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlxmert.core.arrays import DTYPES, write_arrays
+from xlxmert.core.arrays import Pieces, map_arrays, pieces, write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
 from xlxmert.data.answers import AnswerTable
+from xlxmert.data.pool import Pool
 from xlxmert.data.tokenizer import Tokenizer
 
 FORMAT = 1
@@ -42,6 +42,12 @@ PICTURES = {
 }  # fmt: skip
 """What may be known of the visual tokens of P pictures: codes, labels and attributes (P, N), features (P, N, F), boxes
 (P, N, 4)."""
+
+
+LARGEST = "largest_code"
+"""What the largest code is called in the metadata of the pictures' file, so that opening need not look at them all."""
+NONE = np.zeros((0, 0), np.uint16)
+AGAIN = "run `xlxmert prepare` again"
 
 
 @dataclass(frozen=True)
@@ -138,25 +144,55 @@ class Store:
         return self.arrays["words"][start:end]
 
     def of_kind(self, *kinds: str) -> np.ndarray:
-        """Indices of all sentences of these kinds."""
+        """Indices of all sentences of these kinds; `pool` draws from them without such a list."""
         return np.flatnonzero(np.isin(self.arrays["kind"], [KINDS.index(kind) for kind in kinds]))
+
+    def pool(self, *kinds: str) -> Pool:
+        """The sentences of these kinds, to be drawn from at any size."""
+        return Pool(self.arrays["kind"], [KINDS.index(kind) for kind in kinds])
+
+    def lengths(self) -> np.ndarray:
+        """How many tokens each sentence has, those that frame it not counted; uint16."""
+        offsets, found = self.arrays["offsets"], np.empty(len(self), np.uint16)
+        for start in range(0, len(self), TOGETHER):
+            found[start : start + TOGETHER] = np.diff(offsets[start : start + TOGETHER + 1]) - 2
+        return found
+
+    def code_counts(self) -> np.ndarray:
+        """How often each code occurs; int64 (K,).
+
+        Raises:
+            XlxmertError: the store was prepared without codes.
+        """
+        counts = np.zeros(self.count("codes"), np.int64)
+        for piece in pieces(self.codes):
+            counts += np.bincount(piece.ravel(), minlength=len(counts))
+        return counts
 
     def padded(self, sentences: Sequence[int] | np.ndarray) -> torch.Tensor:
         """Some sentences as an int64 batch (B, T), padded with 0."""
-        rows = [self.words(int(i)) for i in sentences]
-        batch = np.zeros((len(rows), max(map(len, rows))), np.int64)
-        for line, row in zip(batch, rows, strict=True):
-            line[: len(row)] = row
+        owners, places = self._spans("offsets", sentences)
+        lengths = np.bincount(owners, minlength=len(sentences))
+        batch = np.zeros((len(sentences), int(lengths.max())), np.int64)
+        batch[np.arange(batch.shape[1]) < lengths[:, None]] = self.arrays["words"][places]
         return torch.from_numpy(batch)
 
     def soft_answers(self, sentences: Sequence[int] | np.ndarray) -> torch.Tensor:
         """Soft answers (B, A); zeros for what is no question."""
         targets = torch.zeros(len(sentences), len(self.answers))
-        for row, sentence in zip(targets, sentences, strict=True):
-            start, end = self.arrays["answer_offsets"][int(sentence) : int(sentence) + 2]
-            ids = torch.from_numpy(self.arrays["answer_ids"][start:end].astype(np.int64))
-            row[ids] = torch.from_numpy(np.array(self.arrays["answer_scores"][start:end]))
+        owners, places = self._spans("answer_offsets", sentences)
+        ids, scores = (self.arrays[name][places] for name in ("answer_ids", "answer_scores"))
+        targets[torch.from_numpy(owners), torch.from_numpy(ids.astype(np.int64))] = torch.from_numpy(scores)
         return targets
+
+    def _spans(self, offsets: str, sentences: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the tokens, or answers, of some sentences lie: one after the other, each with its row in the batch."""
+        rows = np.asarray(sentences, np.int64)
+        starts, ends = self.arrays[offsets][rows], self.arrays[offsets][rows + 1]
+        counts = ends - starts
+        owners = np.repeat(np.arange(len(rows)), counts)
+        before = np.cumsum(counts) - counts  # places of the batch's earlier rows
+        return owners, np.arange(len(owners)) + np.repeat(starts - before, counts)
 
     @classmethod
     def open(cls, folder: Path, codebook: str | None = None) -> "Store":
@@ -180,18 +216,18 @@ class Store:
                 f"expected codes of the codebook {codebook} in {folder}, found {facts['codebook']}: "
                 "made with another codebook; run `xlxmert prepare` with this one or pass --codebook"
             )
-        pictures = _mapped(folder / "pictures.safetensors")
-        arrays = _mapped(folder / "sentences.safetensors")
+        pictures, told = map_arrays(folder / "pictures.safetensors", AGAIN)
+        arrays, _ = map_arrays(folder / "sentences.safetensors", AGAIN)
         if set(arrays) - set(STATEMENTS) != set(ARRAYS) or not pictures or set(pictures) - set(PICTURES):
             found = ", ".join([*arrays, *pictures])
             raise XlxmertError(
                 f"expected the arrays {', '.join(ARRAYS)} in {folder}, found {found}: run `xlxmert prepare`"
             )
-        codes = pictures.get("codes", np.zeros(0, np.uint16))
-        if codes.size and int(codes.max()) >= facts["codes"]:
+        largest = int(told.get(LARGEST) or largest_of(pictures.get("codes", NONE)))
+        if largest >= facts["codes"] and "codes" in pictures:
             raise XlxmertError(
-                f"codes must be below {facts['codes']} (found {int(codes.max())} in {folder}): "
-                "made with another codebook; run `xlxmert prepare` again"
+                f"codes must be below {facts['codes']} (found {largest} in {folder}): "
+                f"made with another codebook; {AGAIN}"
             )
         tokenizer, answers = Tokenizer.load(folder / "tokenizer.json"), AnswerTable.load(folder / "answers.json")
         return cls(folder, pictures, arrays, facts, tokenizer, answers)
@@ -199,7 +235,7 @@ class Store:
 
 def write_store(
     folder: Path,
-    pictures: np.ndarray | Mapping[str, np.ndarray],
+    pictures: np.ndarray | Mapping[str, np.ndarray | Pieces],
     picture_ids: Sequence[str],
     sentences: Iterable[Sentence],
     tokenizer: Tokenizer,
@@ -210,7 +246,7 @@ def write_store(
 ) -> Store:
     """Write a store as a whole: into a sibling folder first, which then takes the place of an earlier store.
 
-    Neither the arrays of ``pictures`` need be in memory (`numpy.memmap`) nor all sentences at a time.
+    Neither the arrays of ``pictures`` need be in memory (`numpy.memmap`, `Pieces`) nor all sentences at a time.
 
     Args:
         folder: where to; an earlier store there is replaced, anything else is an error.
@@ -235,8 +271,9 @@ def write_store(
     _check_pictures(visual, len(picture_ids), {"codes": size, **(facts or {})})
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    whole = {name: array.astype(PICTURES[name], copy=False) for name, array in visual.items()}
-    write_arrays(part / "pictures.safetensors", whole)
+    whole = {name: _typed(array, PICTURES[name]) for name, array in visual.items()}
+    told = {LARGEST: str(largest_of(whole["codes"]))} if "codes" in whole else {}
+    write_arrays(part / "pictures.safetensors", whole, told)
     arrays = _ragged(sentences, tokenizer, answers)
     write_arrays(part / "sentences.safetensors", arrays)
     tokenizer.save(part / "tokenizer.json")
@@ -251,7 +288,19 @@ def write_store(
     return Store.open(folder, codebook)
 
 
-def _check_pictures(visual: Mapping[str, np.ndarray], count: int, sizes: Mapping[str, Any]) -> None:
+def largest_of(array: np.ndarray | Pieces) -> int:
+    """The largest number of an array; -1 where there is none."""
+    return max((int(piece.max(initial=0)) for piece in pieces(array) if piece.size), default=-1)
+
+
+def _typed(array: np.ndarray | Pieces, dtype: type) -> np.ndarray | Pieces:
+    """The array as it is stored."""
+    if isinstance(array, np.ndarray):
+        return array.astype(dtype, copy=False)
+    return Pieces(np.dtype(dtype), array.shape, lambda: (piece.astype(dtype, copy=False) for piece in array))
+
+
+def _check_pictures(visual: Mapping[str, np.ndarray | Pieces], count: int, sizes: Mapping[str, Any]) -> None:
     """Complain about arrays of other pictures than those named, or with numbers out of range."""
     if not visual or set(visual) - set(PICTURES):
         raise XlxmertError(f"expected arrays of {', '.join(PICTURES)}, found {', '.join(visual) or 'none'}")
@@ -263,7 +312,7 @@ def _check_pictures(visual: Mapping[str, np.ndarray], count: int, sizes: Mapping
                 "encode the pictures again"
             )
         numbered = name in ("codes", "labels", "attributes") and array.size
-        if numbered and (largest := int(array.max())) >= int(sizes.get(name, 0)):
+        if numbered and (largest := largest_of(array)) >= int(sizes.get(name, 0)):
             raise XlxmertError(
                 f"expected {count} rows of {name} below {sizes.get(name, 0)}, found {array.shape}, largest {largest}: "
                 "encode the pictures again"
@@ -310,25 +359,3 @@ def _flat(sentences: Sequence[Sentence], tokenizer: Tokenizer, answers: AnswerTa
         "truth": [bool(s.truth) for s in sentences],
     }
     return {name: np.asarray(values[name], dtype) for name, dtype in (ARRAYS | STATEMENTS).items()}
-
-
-def _mapped(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, memory-mapped read-only."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-        whole = np.memmap(path, np.uint8, "r")
-    except (OSError, ValueError) as error:
-        raise XlxmertError(f"could not read {path} ({error}): run `xlxmert prepare` again") from error
-    arrays = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        start, end = (8 + length + offset for offset in entry["data_offsets"])
-        if end > len(whole):
-            raise XlxmertError(
-                f"expected {end} bytes in {path}, found {len(whole)}: cut short; run `xlxmert prepare` again"
-            )
-        arrays[name] = whole[start:end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return arrays

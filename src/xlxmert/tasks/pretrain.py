@@ -27,6 +27,7 @@ from xlxmert.core.seeds import numpy_generator, torch_generator
 from xlxmert.core.task import OptimConfig, Player
 from xlxmert.data.batch import Batch
 from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, thinned, uniform_mask
+from xlxmert.data.pool import Pool
 from xlxmert.data.store import KINDS, Store
 from xlxmert.models.base import Transformer
 from xlxmert.tasks.losses import PretrainTurn, code_weights
@@ -125,14 +126,14 @@ class PretrainTask:
         """Put the task together; ``seed`` decides everything that is drawn."""
         self.model, self.store, self.config, self.seed = model, store, config, seed
         self._check()
-        self._seen = store.of_kind(*config.code_kinds) if config.targets else np.zeros(0, np.int64)
+        self._seen = store.pool(*config.code_kinds if config.targets else ())
         pair_free = tuple(kind for kind in KINDS if kind != "statement")
         self._pools = {"words": self._pool(config.word_kinds), "none": self._pool(pair_free)}
         for name, kinds, found in (
-            ("code_kinds", config.code_kinds, self._seen),
-            ("word_kinds", config.word_kinds, np.concatenate(self._pools["words"])),
+            ("code_kinds", config.code_kinds, len(self._seen)),
+            ("word_kinds", config.word_kinds, sum(map(len, self._pools["words"]))),
         ):
-            if not len(found) and (name != "code_kinds" or config.targets):
+            if not found and (name != "code_kinds" or config.targets):
                 raise XlxmertError(
                     f"expected sentences of the {name} {', '.join(kinds)} in {store.folder}, found none: "
                     "prepare captions, or change the setting"
@@ -141,7 +142,7 @@ class PretrainTask:
         self._specials = (tokenizer.pad, tokenizer.unknown, tokenizer.start, tokenizer.end, tokenizer.mask)
         counts = torch.zeros(0)
         if "codes" in config.targets or config.rare_first:
-            counts = torch.from_numpy(np.bincount(store.codes.ravel(), minlength=store.count("codes"))).float()
+            counts = torch.from_numpy(store.code_counts()).float()
         self._log_counts = counts.clamp(min=1).log()
         self._code_weights = code_weights(counts, config.code_balance)
         read_features = config.visual_input == "features"
@@ -152,10 +153,10 @@ class PretrainTask:
         names = ("features", "labels", "attributes", "boxes")
         self._wanted = tuple(name for name in names if needed.get(name) or name in config.targets)
 
-    def _pool(self, kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the questions, and of the other sentences, of these kinds."""
+    def _pool(self, kinds: Sequence[str]) -> tuple[Pool, Pool]:
+        """The questions, and the other sentences, of these kinds."""
         asked = [kind for kind in kinds if kind == "question"]
-        return self.store.of_kind(*asked), self.store.of_kind(*(kind for kind in kinds if kind != "question"))
+        return self.store.pool(*asked), self.store.pool(*(kind for kind in kinds if kind != "question"))
 
     def _check(self) -> None:
         """Complain about a store that was not made for this model, or lacks what the objectives need."""
@@ -276,12 +277,12 @@ class PretrainTask:
     def _draw(self, rng: np.random.Generator, size: int, modality: Modality) -> np.ndarray:
         """Indices of the sentences of a batch."""
         if modality == "picture":
-            return rng.choice(self._seen, size)
+            return self._seen.draw(rng, size)
         questions, plain = self._pools[modality]
         if not len(questions) or not len(plain):
-            return rng.choice(questions if len(questions) else plain, size)
-        some = rng.choice(questions, size)
-        return np.where(rng.random(size) < self.config.questions, some, rng.choice(plain, size))
+            return (questions if len(questions) else plain).draw(rng, size)
+        some = questions.draw(rng, size)
+        return np.where(rng.random(size) < self.config.questions, some, plain.draw(rng, size))
 
     def _blanked(self, words: Int[Tensor, "B T"], generator: torch.Generator) -> Int[Tensor, "B T"]:
         """Some sentences as ``[CLS] [SEP]``."""
