@@ -30,7 +30,7 @@ class Options:
     """Without --codebook: the checkpoint that is to be fine-tuned, a folder or a name on the Hugging Face hub, by
     default the bundled one. Its visual vocabulary and its words are taken."""
     captions: tuple[Path, ...] = ()
-    """COCO's captions_*.json, one or more."""
+    """COCO's captions_*.json, or one's own .jsonl, .csv, .tsv or .txt files, one or more."""
     karpathy: tuple[Path, ...] = ()
     """Karpathy's dataset_coco.json, dataset_flickr30k.json and their like, one or more: captions with their splits."""
     split: Literal["train", "restval", "val", "test"] | None = None

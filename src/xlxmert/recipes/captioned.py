@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlxmert.core.errors import UsageError
-from xlxmert.data.coco import read_captions
 from xlxmert.data.karpathy import read_karpathy
 from xlxmert.data.pictures import Named
+from xlxmert.data.plain_captions import read_any_captions
 from xlxmert.data.records import CaptionRecord
 
 
@@ -49,7 +49,7 @@ def read_captioned(images: Path, source: Path, split: str | None = None) -> Capt
 
     Args:
         images: the folder of pictures.
-        source: COCO's ``captions_*.json``, or with a split Karpathy's ``dataset_*.json``.
+        source: COCO's ``captions_*.json``, one's own file, or with a split Karpathy's ``dataset_*.json``.
         split: one of `xlxmert.data.karpathy.SPLITS`.
 
     Raises:
@@ -62,6 +62,6 @@ def read_captioned(images: Path, source: Path, split: str | None = None) -> Capt
         chosen = read_karpathy(source).of(split)
         pictures, captions = chosen.pictures, chosen.captions
     else:
-        pictures, captions = read_captions(source)
+        pictures, captions = read_any_captions(source)
     worded = [caption for caption in captions if caption.has_word]
     return Captioned(images, source, pictures, worded, len(captions) - len(worded))

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.data.coco import read_captions, read_instances
+from xlxmert.data.coco import read_instances
 from xlxmert.data.gqa import read_gqa
 from xlxmert.data.karpathy import read_karpathy
 from xlxmert.data.nlvr2 import read_nlvr2
 from xlxmert.data.pictures import Named, PictureFolder
+from xlxmert.data.plain_captions import read_any_captions
 from xlxmert.data.records import Id, InstanceRecord
 from xlxmert.data.visual_genome import read_image_data, read_question_answers, read_regions
 from xlxmert.data.vqa import read_vqa
@@ -47,7 +48,7 @@ class Sources:
     images: Path
     """The folder of pictures; folders within are searched too."""
     captions: tuple[Path, ...] = ()
-    """COCO's ``captions_*.json``."""
+    """COCO's ``captions_*.json``, or one's own files: see `xlxmert.data.plain_captions`."""
     vqa: tuple[tuple[Path, Path], ...] = ()
     """VQA v2's questions and annotations, in pairs."""
     gqa: tuple[Path, ...] = ()
@@ -91,7 +92,7 @@ def read_lines(sources: Sources) -> list[Line]:
     lines: list[Line] = []
     records: list[Named] = []
     for path in sources.captions:
-        pictures, captions = read_captions(path)
+        pictures, captions = read_any_captions(path)
         records += pictures
         find = finder(sources.images, pictures, path)
         lines += [Line(each.text, find(each.picture_id), "caption") for each in captions]
