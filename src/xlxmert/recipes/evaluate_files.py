@@ -75,7 +75,7 @@ class Files:
     statements: Path | None = None
     """nlvr2: dev.json, test1.json and their like."""
     captions: Path | None = None
-    """paint, caption and retrieval: COCO's captions_*.json; for caption and retrieval one's own .jsonl, .csv or .txt too."""
+    """paint, caption and retrieval: COCO's captions_*.json; of the last two one's own .jsonl, .csv or .txt too."""
     karpathy: Path | None = None
     """caption and retrieval, in place of --captions: Karpathy's dataset_coco.json, dataset_flickr30k.json and their
     like; --split says which of the splits."""
