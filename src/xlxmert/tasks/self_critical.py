@@ -104,6 +104,8 @@ class SelfCriticalTask:
         check_store(model.config, store, config.visual_input)
         self.model, self.store, self.config, self.seed = model, store, config, seed
         references = References(store)
+        if not references.of:
+            raise XlxmertError(f"expected captions in {store.folder}, found none: prepare some")
         self._pictures = references.pictures
         self._order = Shuffled(len(self._pictures), seed, "self-critical")
         turn = SelfCriticalTurn(model, references, store.tokenizer, config, ids)
@@ -177,6 +179,7 @@ class SelfCriticalTurn(nn.Module):
             found = decoding.write(network, rows, [], self.ids, most, seeds, 1, memory.last.device)
         finally:
             self.model.train(training)
+            torch.clear_autocast_cache()  # older PyTorch would go on with weights that were cast without gradients here
         return [row[0] for row in found]
 
 

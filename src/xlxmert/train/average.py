@@ -21,7 +21,7 @@ def average_best(run: Path, model: M, score: Callable[[M], float], count: int = 
     Args:
         run: the run's folder; ``TrainConfig.keep`` says how many checkpoints are there.
         model: of the run's shape; its weights are replaced.
-        score: from the model, in evaluation mode, to what should be high.
+        score: from the model, in evaluation mode, to what should be high; of equal scores the earlier one counts more.
         count: how many are averaged; fewer where there are fewer.
         name: of the module in the checkpoints.
 
@@ -44,13 +44,21 @@ def average_best(run: Path, model: M, score: Callable[[M], float], count: int = 
 
 
 def mean_weights(paths: list[Path]) -> dict[str, Tensor]:
-    """The mean of the floating-point weights of several files of one shape, summed in double precision."""
+    """The mean of the floating-point weights of several files of one shape, summed in double precision.
+
+    Whole numbers, such as counts, have no mean: they are those of the first file.
+    """
     sums: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
     for path in paths:
-        for name, weight in read_tensors(path)[0].items():
-            part = weight.double() if weight.is_floating_point() else weight
-            sums[name] = sums[name] + part if name in sums and weight.is_floating_point() else part
-    return {
+        tensors, aliases = read_tensors(path)
+        for name, weight in tensors.items():
+            if not weight.is_floating_point():
+                sums.setdefault(name, weight)
+            else:
+                sums[name] = sums[name] + weight.double() if name in sums else weight.double()
+    means = {
         name: (value / len(paths)).to(torch.float32) if value.is_floating_point() else value
         for name, value in sums.items()
     }
+    return means | {alias: means[name] for alias, name in aliases.items() if name in means}  # tied weights
