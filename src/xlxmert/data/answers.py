@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from xlxmert.core.axes import Float, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
+from xlxmert.data.entries import brief
 
 
 class AnswerTable(tuple[str, ...]):
@@ -46,15 +48,24 @@ class AnswerTable(tuple[str, ...]):
 
     @classmethod
     def load(cls, path: Path) -> "AnswerTable":
-        """Read our list of strings, or LXMERT's published list of ``{"ans", "dsets"}``.
+        """Read our list of strings, LXMERT's list of ``{"ans", "dsets"}``, or its ``trainval_ans2label.json``.
 
         Raises:
-            XlxmertError: the file holds something else.
+            XlxmertError: the file holds something else, or an answer twice.
         """
         content = read_json(path)
-        try:
-            return cls(entry["ans"] if isinstance(entry, dict) else str(entry) for entry in content)
-        except (KeyError, TypeError) as error:
+        if isinstance(content, dict) and sorted(map(repr, content.values())) == sorted(map(repr, range(len(content)))):
+            content = sorted(content, key=content.__getitem__)
+        if not isinstance(content, list):
+            found = f"a {type(content).__name__}"
+            raise XlxmertError(f"expected a list of answers in {path}, found {found}: check the file")
+        answers: list[Any] = [entry.get("ans") if isinstance(entry, dict) else entry for entry in content]
+        wrong = next((place for place, answer in enumerate(answers) if not isinstance(answer, str)), None)
+        if wrong is not None:
             raise XlxmertError(
-                f"expected a list of answers in {path}, found {type(content).__name__}: check the file"
-            ) from error
+                f"expected an answer at [{wrong}] of {path}, found {brief(content[wrong])}: check the file"
+            )
+        try:
+            return cls(answers)
+        except XlxmertError as error:
+            raise XlxmertError(f"{error} (in {path})") from error
