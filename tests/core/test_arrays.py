@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xlxmert.core import arrays
-from xlxmert.core.arrays import Pieces, Rows, map_arrays, pieces, write_arrays
+from xlxmert.core.arrays import Pages, Pieces, Rows, map_arrays, pieces, write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_tensors
 
@@ -105,3 +105,25 @@ def test_files_that_cannot_be_mapped_are_named(tmp_path: Path) -> None:
             map_arrays(tmp_path / "a.safetensors", "do this")
     with pytest.raises(XlxmertError, match=r"none\.safetensors"):
         map_arrays(tmp_path / "none.safetensors")
+
+
+def test_pages_that_were_given_back_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "LARGE", 2**20)
+    true = {"large": np.arange(2**20, dtype=np.uint32), "own": np.zeros(3, np.uint8)}
+    write_arrays(tmp_path / "a.safetensors", true)
+    read, _ = map_arrays(tmp_path / "a.safetensors")
+    pages = Pages([*read.values(), true["large"], np.zeros(2)[1:]])
+    before = _mapped_bytes()
+    for _ in range(3):
+        assert np.array_equal(read["large"], true["large"]) and not read["own"].any()
+        assert _mapped_bytes() - before > 2**21
+        pages.seen(arrays.OFTEN)
+        assert _mapped_bytes() - before < 2**21
+
+
+def _mapped_bytes() -> int:
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    except OSError:
+        pytest.skip("this system does not tell what is mapped")
+    return int(lines["RssFile"].split()[0]) * 1024

@@ -5,8 +5,9 @@
 
 import json
 import math
+import mmap
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,10 @@ DTYPES = {
 """The types that are written, by safetensors' names."""
 PIECE = 2**23
 """Numbers that are copied at a time."""
+LARGE = 2**26
+"""Bytes of a file whose pages are given back."""
+OFTEN = 64
+"""Rows that are read before they are."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,8 @@ def map_arrays(source: Path, move: str = "write it again") -> tuple[dict[str, np
         XlxmertError: the file is missing, cut short or no safetensors file.
     """
     try:
-        whole: np.ndarray = np.memmap(source, np.uint8, "r").view(np.ndarray)  # slices of a memmap are slow to make
+        with Path(source).open("rb") as file:
+            whole = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
         length = 8 + int.from_bytes(whole[:8].tobytes(), "little")
         header = json.loads(whole[8:length].tobytes()) if length <= len(whole) else {}
         metadata = header.pop("__metadata__", {})
@@ -131,6 +137,38 @@ def map_arrays(source: Path, move: str = "write it again") -> tuple[dict[str, np
         for name, (dtype, shape, start, end) in places.items()
     }
     return arrays, metadata
+
+
+class Pages:
+    """Gives the pages of large mapped files back to the system after every few rows that were read.
+
+    Rows of a large file that are read at random would in time leave all of it mapped, and counted as this process's
+    memory. The pages stay in the system's cache, so reading them again costs next to nothing.
+
+    Args:
+        arrays: of `map_arrays`; others are left alone.
+    """
+
+    def __init__(self, arrays: Iterable[np.ndarray]) -> None:
+        """Find the files; see the class."""
+        files = {id(file): file for array in arrays if (file := _file_of(array)) is not None}
+        self._files = [file for file in files.values() if len(file) > LARGE]
+        self._seen = 0
+
+    def seen(self, rows: int) -> None:
+        """Tell that some more rows were read."""
+        self._seen += rows
+        if self._seen >= OFTEN and hasattr(mmap, "MADV_DONTNEED"):
+            self._seen = 0
+            for file in self._files:
+                file.madvise(mmap.MADV_DONTNEED)
+
+
+def _file_of(array: object) -> mmap.mmap | None:
+    while isinstance(array, np.ndarray):
+        array = array.base
+    array = array.obj if isinstance(array, memoryview) else array
+    return array if isinstance(array, mmap.mmap) else None
 
 
 class Rows:

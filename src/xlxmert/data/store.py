@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlxmert.core.arrays import Pieces, map_arrays, pieces, write_arrays
+from xlxmert.core.arrays import Pages, Pieces, map_arrays, pieces, write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
 from xlxmert.data.answers import AnswerTable
@@ -122,6 +123,7 @@ class Store:
             XlxmertError: the store was prepared without.
         """
         found = torch.from_numpy(self.picture_array(name)[np.asarray(pictures, np.int64)])
+        self._pages.seen(len(pictures))
         return found.float() if found.is_floating_point() else found.long()
 
     def count(self, name: str) -> int:
@@ -175,6 +177,7 @@ class Store:
         lengths = np.bincount(owners, minlength=len(sentences))
         batch = np.zeros((len(sentences), int(lengths.max())), np.int64)
         batch[np.arange(batch.shape[1]) < lengths[:, None]] = self.arrays["words"][places]
+        self._pages.seen(len(sentences))
         return torch.from_numpy(batch)
 
     def soft_answers(self, sentences: Sequence[int] | np.ndarray) -> torch.Tensor:
@@ -184,6 +187,11 @@ class Store:
         ids, scores = (self.arrays[name][places] for name in ("answer_ids", "answer_scores"))
         targets[torch.from_numpy(owners), torch.from_numpy(ids.astype(np.int64))] = torch.from_numpy(scores)
         return targets
+
+    @cached_property
+    def _pages(self) -> Pages:
+        """Those of the store's files that were seen."""
+        return Pages([*self.pictures.values(), *self.arrays.values()])
 
     def _spans(self, offsets: str, sentences: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the tokens, or answers, of some sentences lie: one after the other, each with its row in the batch."""
