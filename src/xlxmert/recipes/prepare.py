@@ -1,7 +1,7 @@
 """Pictures and annotations to a store of visual tokens and sentences: what ``xlxmert prepare`` does."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_json
 from xlxmert.data.answers import AnswerTable
@@ -17,14 +16,11 @@ from xlxmert.data.cells import label_cells
 from xlxmert.data.records import InstanceRecord
 from xlxmert.data.store import KINDS, Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.recipes.encoding import Encoder, key_of, parts_folder
+from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import Line, Sources, read_lines, things_of
 from xlxmert.vision.vocabulary import VisualVocabulary
-
-BATCH = 32
-"""Pictures that are encoded at a time."""
-MOST_NUMBERS = 2**16
-"""What the store's 16 bits can tell apart: words and answers."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +72,22 @@ class Prepared:
     """Sentences that were left out because they hold no word."""
     too_long: int = 0
     """Sentences that were left out because of `PrepareRecipe.longest`."""
+    same: Sequence[Sequence[Path]] = ()
+    """Files that show the very same pixels; all of them are kept."""
 
     def summary(self) -> dict[str, Any]:
         """Counts, for a person or as JSON."""
-        kinds = Counter(KINDS[kind] for kind in self.store.arrays["kind"].tolist())
-        lengths = np.diff(self.store.arrays["offsets"])
+        kinds = np.bincount(self.store.arrays["kind"], minlength=len(KINDS)).tolist()
         return {
             "store": str(self.store.folder),
             "pictures": self.store.size,
             "unreadable": len(self.unreadable),
-            **{f"{kind}s": kinds[kind] for kind in KINDS},
+            "duplicates": sum(len(files) - 1 for files in self.same),
+            **{f"{kind}s": kinds[number] for number, kind in enumerate(KINDS)},
             "empty": self.empty,
             "too_long": self.too_long,
             "words": self.store.tokenizer.size,
-            "longest": int(lengths.max(initial=2)) - 2,
+            "longest": int(self.store.lengths().max(initial=0)),
             "answers": len(self.store.answers),
             "features": self.store.feature_width,
             "labels": self.store.count("labels"),
@@ -110,6 +108,9 @@ def prepare(
 ) -> Prepared:
     """Write a store; whatever can be checked is checked before the first picture is read.
 
+    A run that is interrupted leaves the pictures that it has encoded beside ``out``, and the same call goes on from
+    there (`Encoder.encoded`).
+
     Args:
         out: the store's folder, new or empty; with ``overwrite`` an earlier store is replaced.
         sources: pictures and annotations.
@@ -122,43 +123,48 @@ def prepare(
     Raises:
         XlxmertError: a file is missing or damaged, files do not belong together, or the folder holds something else.
     """
+    out = Path(out)
     check_store(out, overwrite)
     vocabulary = VisualVocabulary.load(codebook).to(device)
-    given = _given_tokenizer(recipe.tokenizer), _given_answers(recipe.answers)
+    given = given_tokenizer(recipe.tokenizer), given_answers(recipe.answers)
     things = None if recipe.instances is None else things_of(sources.images, recipe.instances)
     read = read_lines(sources)
     tokenizer = given[0] or Tokenizer.train([line.text for line in read], recipe.words)
     told, lines = _told(read, tokenizer, recipe.longest, sources)
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
     wanted = list(dict.fromkeys(picture for line in lines for picture in line.pictures))
-    paths, visual = _encode(wanted, reader, vocabulary, recipe.features, progress)
-    vocabulary.codebook.check(visual["codes"], str(sources.images))
-    sizes: dict[str, int] = {}
-    if things is not None:
-        found, sizes = labelled([things.get(path, ()) for path in paths], vocabulary.spec.grid)
-        visual |= found
-    places = {path: place for place, path in enumerate(paths)}
-    kept = [line for line in lines if all(picture in places for picture in line.pictures)]
-    answers = given[1] or frequent_answers(kept, recipe.least)
-    _check_sizes(tokenizer, answers)
-    store = write_store(
-        Path(out),
-        visual,
-        [path.relative_to(sources.images).as_posix() for path in paths],
-        [_sentence(line, places) for line in kept],
-        tokenizer,
-        answers,
-        vocabulary.codebook.fingerprint,
-        len(vocabulary.codebook),
-        {
-            "sources": sources.names,
-            "size": recipe.size,
-            "crop": recipe.crop,
-            "unreadable": len(reader.unreadable),
-            **sizes,
-        },
-    )
-    return Prepared(store, reader.unreadable, len(read) - told, told - len(lines))
+    encoder = Encoder(reader, vocabulary, recipe.features, key_of(codebook, torch.device(device).type))
+    with encoder.encoded(parts_folder(out), wanted, progress) as seen:
+        vocabulary.codebook.check(seen.codes, str(sources.images))
+        visual, sizes = seen.arrays, dict[str, int]()
+        if things is not None:
+            found, sizes = labelled([things.get(path, ()) for path in seen.paths], vocabulary.spec.grid)
+            visual |= found
+        places = {path: place for place, path in enumerate(seen.paths)}
+        kept = [line for line in lines if all(picture in places for picture in line.pictures)]
+        answers = given[1] or frequent_answers(kept, recipe.least)
+        check_sizes(tokenizer, answers)
+        name = {path: path.relative_to(sources.images).as_posix() for path in wanted}
+        store = write_store(
+            out,
+            visual,
+            [name[path] for path in seen.paths],
+            (_sentence(line, places) for line in kept),
+            tokenizer,
+            answers,
+            vocabulary.codebook.fingerprint,
+            len(vocabulary.codebook),
+            {
+                "sources": sources.names,
+                "size": recipe.size,
+                "crop": recipe.crop,
+                "unreadable": len(seen.unreadable),
+                "left_out": {name[path]: reason for path, reason in seen.unreadable.items()},
+                "duplicates": [[name[path] for path in files] for files in seen.same],
+                **sizes,
+            },
+        )
+    return Prepared(store, seen.unreadable, len(read) - told, told - len(lines), seen.same)
 
 
 def check_store(out: Path, overwrite: bool = False) -> None:
@@ -184,7 +190,7 @@ def check_store(out: Path, overwrite: bool = False) -> None:
 def frequent_answers(lines: Sequence[Line], least: int = 1) -> AnswerTable:
     """The answers that at least ``least`` questions have, the most frequent first."""
     counts = Counter(answer for line in lines for answer in line.answers)
-    return AnswerTable(sorted((a for a in counts if counts[a] >= least), key=lambda answer: (-counts[answer], answer)))
+    return frequent(counts, least)
 
 
 def labelled(things: Sequence[Sequence[InstanceRecord]], grid: int) -> tuple[dict[str, np.ndarray], dict[str, int]]:
@@ -222,57 +228,3 @@ def _sentence(line: Line, places: Mapping[Path, int]) -> Sentence:
     """A line as the store takes it."""
     second = None if line.second is None else places[line.second]
     return Sentence(line.text, places[line.picture], line.kind, line.answers, second, line.truth)
-
-
-def _encode(
-    paths: list[Path], reader: PictureReader, vocabulary: VisualVocabulary, keep_features: bool, progress: Progress
-) -> tuple[list[Path], dict[str, np.ndarray]]:
-    """The files that can be read, and their codes and, if wanted, features."""
-    kept: list[Path] = []
-
-    def pictures() -> Any:
-        for path, picture in reader.read(paths, len(paths), progress):
-            kept.append(path)
-            yield picture
-
-    return kept, encoded(vocabulary, pictures(), keep_features)
-
-
-def encoded(
-    vocabulary: VisualVocabulary, pictures: Iterable[UInt8[np.ndarray, "S S 3"]], keep_features: bool
-) -> dict[str, np.ndarray]:
-    """The store's arrays ``codes`` (P, N) and, if wanted, ``features`` (P, N, F) of pictures of one size."""
-    codes: list[np.ndarray] = []
-    features: list[np.ndarray] = []
-    for rows, batch in vocabulary.extract(pictures, BATCH):
-        codes.append(batch.cpu().numpy())
-        if keep_features:
-            features.append(rows.half().cpu().numpy())
-    visual = {"codes": np.concatenate(codes)}
-    return visual | ({"features": np.concatenate(features)} if keep_features else {})
-
-
-def _given_tokenizer(name: str) -> Tokenizer | None:
-    """The tokenizer of a file, or None for one that is to be trained."""
-    if name == "train":
-        return None
-    path = Path(name)
-    if path.is_dir():
-        path /= "tokenizer.json"
-    return Tokenizer.from_vocabulary(path) if path.suffix == ".txt" else Tokenizer.load(path)
-
-
-def _given_answers(name: str) -> AnswerTable | None:
-    """The table of a file, or None for one that is to be counted."""
-    if name == "all":
-        return None
-    path = Path(name)
-    return AnswerTable.load(path / "answers.json" if path.is_dir() else path)
-
-
-def _check_sizes(tokenizer: Tokenizer, answers: AnswerTable) -> None:
-    if tokenizer.size > MOST_NUMBERS or len(answers) > MOST_NUMBERS:
-        raise XlxmertError(
-            f"expected at most {MOST_NUMBERS} words and answers, found {tokenizer.size} words and {len(answers)} "
-            "answers: pass a smaller tokenizer, or a larger --least for answers"
-        )

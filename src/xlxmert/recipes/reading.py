@@ -1,7 +1,8 @@
 """Many picture files, unreadable ones counted instead of fatal: the first step towards the codebook and the store."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from xlxmert.core.images import load_picture
 TOGETHER = 64
 """Pictures that are read ahead."""
 
+Attempt = np.ndarray | XlxmertError
+"""A picture's pixels, uint8 (S, S, 3), or why there are none."""
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do, in pictures."""
 
@@ -44,22 +47,33 @@ class PictureReader:
         Raises:
             XlxmertError: none of them can be read.
         """
-        stream, done, readable = iter(paths), 0, 0
-        with ThreadPoolExecutor(self.workers) as pool:
-            while group := list(itertools.islice(stream, TOGETHER)):
-                for path, picture in zip(group, pool.map(self._attempt, group), strict=True):
-                    if isinstance(picture, XlxmertError):
-                        self.unreadable[path] = str(picture)
-                    else:
-                        readable += 1
-                        yield path, picture
-                    done += 1
-                    progress(done, total)
+        done = readable = 0
+        for path, picture in self.attempts(paths):
+            if isinstance(picture, XlxmertError):
+                self.unreadable[path] = str(picture)
+            else:
+                readable += 1
+                yield path, picture
+            done += 1
+            progress(done, total)
         if done and not readable:
             first = next(iter(self.unreadable.values()))
             raise XlxmertError(f"expected pictures that can be read, found none among {done}; the first: {first}")
 
-    def _attempt(self, path: Path) -> "UInt8[np.ndarray, 'S S 3'] | XlxmertError":
+    def attempts(self, paths: Iterable[Path]) -> "Generator[tuple[Path, Attempt], None, None]":
+        """Each file in order with its picture, or with why it cannot be read; `TOGETHER` are decoded ahead."""
+        stream = iter(paths)
+        with ThreadPoolExecutor(self.workers) as pool:
+            ahead = deque((path, pool.submit(self._attempt, path)) for path in itertools.islice(stream, TOGETHER))
+            try:
+                while ahead:
+                    path, picture = ahead.popleft()
+                    ahead.extend((each, pool.submit(self._attempt, each)) for each in itertools.islice(stream, 1))
+                    yield path, picture.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _attempt(self, path: Path) -> "Attempt":
         try:
             return load_picture(path, self.size, self.crop)
         except XlxmertError as error:

@@ -26,8 +26,8 @@ from xlxmert.data.world.scene import make_scene
 from xlxmert.models.xgpt import WORLD, XgptConfig
 from xlxmert.recipes.captioner import BATCH, STEPS, as_captioner, captioner_loop, of_stage, train_captioner
 from xlxmert.recipes.card import captioner_card
+from xlxmert.recipes.encoding import encoded
 from xlxmert.recipes.evaluate import evaluate_world
-from xlxmert.recipes.prepare import encoded
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.recipes.world import WorldRecipe, half_precision, picture
 from xlxmert.studio import Studio

@@ -23,9 +23,9 @@ from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.data.world.render import render as render_scene
 from xlxmert.data.world.scene import WORLD, Cut, Scene
 from xlxmert.data.world.statements import make_pair_set
+from xlxmert.recipes.encoding import encoded
 from xlxmert.recipes.evaluate import evaluate_world
 from xlxmert.recipes.finetune import NLVR2, finetune, finetune_loop
-from xlxmert.recipes.prepare import encoded
 from xlxmert.recipes.world import half_precision
 from xlxmert.studio import Studio
 from xlxmert.vision.vocabulary import VisualVocabulary

@@ -25,7 +25,8 @@ from xlxmert.data.world.statements import PairSet, make_pair_set
 from xlxmert.models.generator import Generator
 from xlxmert.models.generator.presets import WORLD as WORLD_GENERATOR
 from xlxmert.recipes import train_store, world
-from xlxmert.recipes.prepare import encoded, labelled
+from xlxmert.recipes.encoding import encoded
+from xlxmert.recipes.prepare import labelled
 from xlxmert.recipes.small_world import SMALL, SMALL_CUT
 from xlxmert.recipes.train_store import WARM_START, Prepared, render_loop
 from xlxmert.recipes.world_nlvr2 import statement_store

@@ -35,7 +35,7 @@ from xlxmert.metrics.caption import caption_scores
 from xlxmert.models.xgpt import WORLD as XGPT_WORLD
 from xlxmert.models.xgpt import Xgpt, XgptConfig
 from xlxmert.recipes.captioner import Stage, captioner_loop, fresh, of_stage, train_captioner
-from xlxmert.recipes.prepare import encoded
+from xlxmert.recipes.encoding import encoded
 from xlxmert.recipes.tables.data import SEED, SIZES, Data, Sizes, begun_with, make_data, scene_of
 from xlxmert.recipes.tables.plots import plot
 from xlxmert.recipes.tables.rows import Column, Measure, Row, Scores, measured, table
