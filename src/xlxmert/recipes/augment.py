@@ -22,6 +22,7 @@ from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import finder
 from xlxmert.sampling import Nucleus
 from xlxmert.studio import Describer, Studio
+from xlxmert.studio.sentences import read_sentences
 
 Fit = Callable[[Sequence[int], Sequence[str]], Sequence[float]]
 """The probabilities that sentences belong to the pictures beside them."""
@@ -68,9 +69,11 @@ class Tally:
     pictures: int = 0
     drawn: int = 0
     known: int = 0
-    """Dropped because the picture has that caption already."""
+    """Dropped because the picture has that caption already, or because it was drawn before."""
     unfit: int = 0
     """Dropped by the matching head."""
+    spare: int = 0
+    """Dropped because enough others fit better."""
     kept: int = 0
 
 
@@ -94,10 +97,12 @@ def chosen(
         judged = sorted(((next(chances), text) for text in texts), key=lambda pair: -pair[0])
         fitting = [text for chance, text in judged if chance >= config.least_match]
         rows.append(fitting[: config.num])
-        tally.pictures, tally.drawn, tally.known = (
-            tally.pictures + 1, tally.drawn + len(before), tally.known + len(before) - len(texts),
-        )  # fmt: skip
-        tally.unfit, tally.kept = tally.unfit + len(texts) - len(fitting), tally.kept + len(rows[-1])
+        tally.pictures += 1
+        tally.drawn += len(before)
+        tally.known += len(before) - len(texts)
+        tally.unfit += len(texts) - len(fitting)
+        tally.spare += len(fitting) - len(rows[-1])
+        tally.kept += len(rows[-1])
     return rows
 
 
@@ -153,7 +158,7 @@ def augment(
     paths = {find(picture.id): picture.id for picture in pictures}
     reader, tally, decoding = PictureReader(), Tally(), Nucleus(config.top_p, config.temperature)
     new: list[CaptionRecord] = []
-    number = 1 + max((int(each.caption_id) for each in records if str(each.caption_id).isdigit()), default=0)
+    number = 1 + max((int(each.caption_id) for each in records if str(each.caption_id).isdecimal()), default=0)
     stream = reader.read(paths, len(paths), progress)
     while some := list(itertools.islice(stream, TOGETHER)):
         pixels, owners = [each for _, each in some], [paths[path] for path, _ in some]
@@ -167,5 +172,21 @@ def augment(
 
 
 def _judge(studio: Studio, pixels: Sequence[UInt8[np.ndarray, "S S 3"]]) -> Fit:
-    """The studio's matching head over some pictures."""
-    return lambda places, texts: studio.fit([pixels[place] for place in places], texts).tolist()
+    """The studio's matching head over some pictures; a sentence that its checkpoint cannot read fits none."""
+
+    def fit(places: Sequence[int], texts: Sequence[str]) -> Sequence[float]:
+        read = [number for number, text in enumerate(texts) if _reads(studio, text)]
+        sides = [pixels[places[number]] for number in read], [texts[number] for number in read]
+        chances = dict(zip(read, studio.fit(*sides).tolist(), strict=True)) if read else {}
+        return [chances.get(number, 0.0) for number in range(len(texts))]
+
+    return fit
+
+
+def _reads(studio: Studio, text: str) -> bool:
+    """Whether a studio's checkpoint can read a sentence: it is short enough and has a word that it knows."""
+    try:
+        read_sentences(studio.bundle.tokenizer, [text], studio.bundle.most_words)
+    except UsageError:
+        return False
+    return True
