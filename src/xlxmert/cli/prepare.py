@@ -8,7 +8,7 @@ from typing import Literal
 from tyro.conf import OmitArgPrefixes
 
 from xlxmert.cli.common import print_json
-from xlxmert.cli.progress import print_facts, print_unreadable, progress_bar
+from xlxmert.cli.progress import print_facts, print_same, print_unreadable, progress_bar
 from xlxmert.convert.locate import CODEBOOK, locate
 from xlxmert.core.errors import UsageError
 from xlxmert.recipes.prepare import PrepareRecipe, prepare
@@ -45,6 +45,10 @@ class Options:
     """Visual Genome's image_data.json and question_answers.json, in pairs."""
     nlvr2: tuple[Path, ...] = ()
     """NLVR2's train.json and its like: statements about two pictures."""
+    flickr: tuple[Path, ...] = ()
+    """Flickr30k's results_20130124.token, one or more."""
+    conceptual: tuple[Path, ...] = ()
+    """Conceptual Captions' tsv with the names of local files, one or more; captions without a file are passed over."""
     recipe: OmitArgPrefixes[PrepareRecipe] = field(default_factory=PrepareRecipe)
     """How sentences and pictures are turned into numbers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -67,15 +71,19 @@ def run(options: Options) -> int:
         options.nlvr2,
         options.karpathy,
         options.split,
+        options.flickr,
+        options.conceptual,
     )
     device = pick_device(options.device)
     codebook, recipe = parts_of(options)
     with progress_bar("encoding pictures") as progress:
         prepared = prepare(options.out, sources, codebook, recipe, device, options.overwrite, progress)
     print_unreadable(prepared.unreadable)
+    print_same(prepared.same)
     if options.json:
-        unreadable = {"unreadable_files": [str(path) for path in prepared.unreadable]}
-        print_json(prepared.summary() | unreadable)
+        unreadable = [str(path) for path in prepared.unreadable]
+        same = [[str(path) for path in files] for files in prepared.same]
+        print_json(prepared.summary() | {"unreadable_files": unreadable, "duplicate_files": same})
     else:
         print_facts(prepared.summary())
     return 0

@@ -1,7 +1,7 @@
 """The progress bar of the long verbs: on the error stream, so that what a verb reports can be piped."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +41,12 @@ def print_unreadable(unreadable: Mapping[Path, str]) -> None:
         console.print(f"passed over: {reason}", markup=False)
     if len(unreadable) > SHOWN:
         console.print(f"passed over: {len(unreadable) - SHOWN} more pictures", markup=False)
+
+
+def print_same(same: Sequence[Sequence[Path]]) -> None:
+    """Say on the error stream which files show the very same pixels."""
+    console = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)
+    for files in same[:SHOWN]:
+        console.print(f"the same picture: {', '.join(map(str, files))}", markup=False)
+    if len(same) > SHOWN:
+        console.print(f"the same picture: {len(same) - SHOWN} more times", markup=False)

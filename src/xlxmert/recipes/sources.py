@@ -6,6 +6,8 @@ from pathlib import Path
 
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.coco import read_instances
+from xlxmert.data.conceptual import read_conceptual
+from xlxmert.data.flickr import read_flickr
 from xlxmert.data.gqa import read_gqa
 from xlxmert.data.karpathy import read_karpathy
 from xlxmert.data.nlvr2 import read_nlvr2
@@ -63,13 +65,18 @@ class Sources:
     """Karpathy's ``dataset_coco.json`` and its like."""
     split: str | None = None
     """Which split of these; None is ``train``."""
+    flickr: tuple[Path, ...] = ()
+    """Flickr30k's ``results_20130124.token``."""
+    conceptual: tuple[Path, ...] = ()
+    """Conceptual Captions' tsv with local files; captions without a file are passed over."""
 
     def __post_init__(self) -> None:
         """Check that there is something to read."""
         if not self.names:
             raise UsageError(
                 "expected annotations, found none: "
-                "pass --captions, --karpathy, --vqa, --gqa, --regions, --genome-questions or --nlvr2"
+                "pass --captions, --karpathy, --flickr, --conceptual, --vqa, --gqa, --regions, --genome-questions "
+                "or --nlvr2"
             )
         if self.split is not None and not self.karpathy:
             raise UsageError(f"expected --karpathy beside --split {self.split}, found none: only its files have splits")
@@ -78,7 +85,7 @@ class Sources:
     def names(self) -> list[str]:
         """The names of all annotation files, with their split where they hold several."""
         pairs = (*self.vqa, *self.regions, *self.genome_questions)
-        single = (*self.captions, *self.gqa, *self.nlvr2)
+        single = (*self.captions, *self.gqa, *self.nlvr2, *self.flickr, *self.conceptual)
         names = [path.name for path in (*single, *(path for pair in pairs for path in pair))]
         return names + [f"{path.name} ({self.split or TRAIN})" for path in self.karpathy]
 
@@ -101,6 +108,12 @@ def read_lines(sources: Sources) -> list[Line]:
         records += chosen.pictures
         find = finder(sources.images, chosen.pictures, path)
         lines += [Line(each.text, find(each.picture_id), "caption") for each in chosen.captions]
+    for path in sources.flickr:
+        find = finder(sources.images, (), path)
+        lines += [Line(each.text, find(each.picture_id), "caption") for each in read_flickr(path)]
+    for path in sources.conceptual:
+        find = finder(sources.images, (), path)
+        lines += [Line(c.text, find(c.file_name), "caption") for c in read_conceptual(path) if c.file_name]
     for questions, annotations in sources.vqa:
         find = finder(sources.images, records, questions)
         asked = read_vqa(questions, annotations)
