@@ -196,7 +196,7 @@ def test_the_defaults_are_fit_for_a_run(tmp_path: Path) -> None:
 
 def test_help_names_every_part(run) -> None:
     code, out, _ = run("finetune", "--help")
-    assert code == 0 and "{vqa,gqa,nlvr2,retrieval}" in out
+    assert code == 0 and "{vqa,gqa,nlvr2,retrieval,caption}" in out
     for option in ("--store", "--checkpoint", "--epochs", "--loop.steps", "--answering.loss", "--retrieval.hard"):
         assert option in out, option
 
