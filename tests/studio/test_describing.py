@@ -10,6 +10,7 @@ import torch
 
 from xlxmert.convert.captioner import Captioner
 from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.models.xgpt import Xgpt
 from xlxmert.sampling import Beam, Decoding, DiverseBeam, Greedy, Hypothesis, Nucleus, Raster
 from xlxmert.studio import Caption, Describer, Studio, describer
 from xlxmert.studio.pictures import SIZE
@@ -72,10 +73,14 @@ def test_a_picture_alone_and_several_are_captioned_alike(codes: bool) -> None:
 
 
 @ALL
-def test_a_cache_changes_no_caption(captioner: Captioner, writer: Describer, decoding: Decoding | None) -> None:
+def test_a_cache_changes_no_caption(
+    captioner: Captioner, writer: Describer, decoding: Decoding | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = Describer(captioner, "cpu", cached=False)
     words = (writer.seen(torch.from_numpy(PICTURES)), count_of(decoding), "two red", decoding)
-    check_same(writer.write(*words), plain.write(*words))
+    found = writer.write(*words)
+    monkeypatch.setattr(Xgpt, "cache", lambda *_: pytest.fail("a cache was made"))
+    check_same(found, plain.write(*words))
 
 
 @ALL
