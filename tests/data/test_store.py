@@ -64,6 +64,7 @@ def test_sentences_may_come_one_by_one_and_arrays_from_the_disk(
 def test_lengths_and_counts_of_codes_are_those_of_the_rows(tmp_path: Path) -> None:
     store = make(tmp_path / "store", np.array([[0, 1, 1, 7], [1, 1, 0, 0]], np.uint16))
     assert store.lengths().tolist() == [len(store.words(i)) - 2 for i in range(5)]
+    assert store.longest == max(store.lengths())
     assert store.code_counts().tolist() == [3, 4, 0, 0, 0, 0, 0, 1]
     assert store.pool("question")[np.arange(2)].tolist() == store.of_kind("question").tolist()
 

@@ -160,6 +160,11 @@ class Store:
             found[start : start + TOGETHER] = np.diff(offsets[start : start + TOGETHER + 1]) - 2
         return found
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sentence, those that frame it not counted."""
+        return int(self.lengths().max(initial=0))
+
     def code_counts(self) -> np.ndarray:
         """How often each code occurs; int64 (K,).
 

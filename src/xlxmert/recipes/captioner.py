@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from xlxmert.convert.captioner import Captioner
@@ -116,7 +115,7 @@ def copied(model: Xgpt) -> Xgpt:
 
 def as_captioner(model: Xgpt, prepared: Prepared, config: GenerativeConfig, facts: Mapping[str, Any]) -> Captioner:
     """A trained model with its words and how it looks at pictures."""
-    longest = int(np.diff(prepared.store.arrays["offsets"]).max(initial=2)) - 2
+    longest = prepared.store.longest
     known = {"visual_input": config.visual_input, "most_words": longest, **facts}
     return Captioner(model, prepared.store.tokenizer, prepared.vocabulary, facts=known)
 
@@ -193,7 +192,7 @@ def _finished(
     captioner: Captioner, store: Store, model: Xgpt, config: GenerativeConfig | SelfCriticalConfig, loop: TrainConfig
 ) -> Captioner:
     """The captioner with its new weights."""
-    longest = int(np.diff(store.arrays["offsets"]).max(initial=2)) - 2
+    longest = store.longest
     by = "CIDEr-D" if isinstance(config, SelfCriticalConfig) else "cross-entropy"
     told = {"by": by, "captions": len(store.of_kind("caption")), "steps": loop.steps, "batch": loop.batch_size}
     facts = {

@@ -12,7 +12,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -157,7 +156,7 @@ def finetune_loop(out: Path, steps: int = 3000, batch_size: int = 32, seed: int 
 
 def _finished(bundle: Bundle, store: Store, model: Transformer, config: FinetuneConfig, loop: TrainConfig) -> Bundle:
     """The checkpoint with its new model; sentences as long as those that it was trained on can now be read."""
-    longest = int(np.diff(store.arrays["offsets"]).max()) - 2
+    longest = store.longest
     what, examples = NAMES[type(config)], examples_of(store, config)
     told = {"task": what, "examples": examples, "steps": loop.steps, "batch": loop.batch_size}
     facts: dict[str, Any] = {

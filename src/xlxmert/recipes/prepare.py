@@ -87,7 +87,7 @@ class Prepared:
             "empty": self.empty,
             "too_long": self.too_long,
             "words": self.store.tokenizer.size,
-            "longest": int(self.store.lengths().max(initial=0)),
+            "longest": self.store.longest,
             "answers": len(self.store.answers),
             "features": self.store.feature_width,
             "labels": self.store.count("labels"),

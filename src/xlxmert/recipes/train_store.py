@@ -103,7 +103,7 @@ class Prepared:
 
     def bundle(self, model: Transformer, generator: Generator | None, facts: dict[str, object]) -> Bundle:
         """A checkpoint of this data; ``most_words`` and ``caption_words`` are read off the store."""
-        lengths = np.diff(self.store.arrays["offsets"]) - 2
+        lengths = self.store.lengths()
         captions = lengths[self.store.of_kind("caption")]
         low, high = (int(v) for v in np.quantile(captions, [0.005, 0.995])) if len(captions) else (4, 14)
         known = {"most_words": int(lengths.max()), "caption_words": [low, high], **facts}

@@ -122,7 +122,7 @@ class GenerativeTask:
         """Put the task together; ``seed`` decides everything that is drawn."""
         check_store(model.config, store, config.visual_input)
         self.model, self.store, self.config, self.seed = model, store, config, seed
-        self._sentences = store.of_kind(*config.kinds)
+        self._sentences = store.pool(*config.kinds)
         if not len(self._sentences):
             raise XlxmertError(
                 f"expected sentences of the kinds {', '.join(config.kinds)} in {store.folder}, found none: "
@@ -155,7 +155,7 @@ class GenerativeTask:
         rng = numpy_generator(self.seed, objective, step)
         if objective == "captioning" and self.config.together > 1:
             return self._together(size, rng)
-        sentences = rng.choice(self._sentences, size)
+        sentences = self._sentences.draw(rng, size)
         words = self.store.padded(sentences)
         if objective in TEXT_ONLY:
             return self._text_lesson(objective, words, rng, step)
@@ -177,9 +177,10 @@ class GenerativeTask:
     @cached_property
     def _owners(self) -> "_Owners":
         """The sentences by picture."""
-        of = self.store.arrays["picture"][self._sentences].astype(np.int64)
+        sentences = self.store.of_kind(*self.config.kinds)
+        of = self.store.arrays["picture"][sentences].astype(np.int64)
         pictures, starts, counts = np.unique(np.sort(of), return_index=True, return_counts=True)
-        return _Owners(pictures, self._sentences[np.argsort(of, kind="stable")], starts, counts)
+        return _Owners(pictures, sentences[np.argsort(of, kind="stable")], starts, counts)
 
     def _picture_lesson(
         self, objective: Objective, words: Int[Tensor, "B T"], seen: View, rng: np.random.Generator

@@ -62,7 +62,7 @@ def check_store(config: CommonConfig, store: Store, visual_input: VisualInput) -
         XlxmertError: words, codes, features, cells or the length of sentences do not fit, or are not there.
     """
     store.picture_array(visual_input)
-    longest = int(np.diff(store.arrays["offsets"]).max(initial=0))
+    longest = store.longest + 2
     wanted = {"words": config.vocabulary, visual_input: config.codes}
     found = {"words": store.tokenizer.size, visual_input: store.count("codes")}
     if visual_input == "features":
