@@ -221,13 +221,21 @@ def test_stores_that_do_not_fit_are_one_line(
 
 
 @pytest.mark.parametrize(
-    ("store", "said"), [("bare", "expected the pictures' features in"), ("codebook", "found 0123456789abcdef")]
+    ("store", "said"),
+    [
+        ("bare", "expected the pictures' features in"),
+        ("codebook", "found 0123456789abcdef"),
+        ("words", "expected a store with the captioner's"),
+    ],
 )
 def test_a_validation_store_that_does_not_fit_is_refused_before_the_training(
     run, road: Path, stores: Path, odd: Path, tmp_path: Path, store: str, said: str
 ) -> None:
-    code, out, err = run(*stage(road, stores, "in-domain"), "--validation", odd / store, *loop(tmp_path / "run"))
+    words = (*stage(road, stores, "in-domain"), "--validation", odd / store, *loop(tmp_path / "run"))
+    code, out, err = run(*words, "--loop.keep", 4)
     assert (code, out, err.count("\n")) == (1, "", 1) and said in err
+    code, out, err = run(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1) and "expected --loop.keep of at least 4" in err
     assert not (tmp_path / "run").exists()
 
 

@@ -1,31 +1,44 @@
 """``xlxmert pretrain``: trains the transformer on a store."""
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from xlxmert.cli.progress import print_facts
 from xlxmert.convert.captioner import Captioner
+from xlxmert.core.errors import UsageError
 from xlxmert.data.store import Store
 from xlxmert.models.families import PRESETS
 from xlxmert.models.xgpt import PRESETS as XGPT
 from xlxmert.models.xgpt import Xgpt, XgptConfig
-from xlxmert.recipes.captioner import OBJECTIVES as CAPTIONER
 from xlxmert.recipes.captioner import (
+    BATCH,
+    STEPS,
     Stage,
     as_captioner,
-    captioner_loop,
     check_fit,
+    check_words,
     cider_on,
     copied,
     of_stage,
     train_captioner,
 )
-from xlxmert.recipes.train_store import GUIDANCE, OBJECTIVES, Prepared, pretrain, pretrain_loop
+from xlxmert.recipes.captioner import OBJECTIVES as CAPTIONER
+from xlxmert.recipes.train_store import (
+    GUIDANCE,
+    OBJECTIVES,
+    PRETRAIN_BATCH,
+    PRETRAIN_STEPS,
+    Prepared,
+    pretrain,
+    pretrain_loop,
+)
 from xlxmert.tasks.generative import GenerativeConfig
 from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.train import TrainConfig
-from xlxmert.train.average import average_best
+from xlxmert.train.average import BEST, average_best
 
 PresetName = Literal[
     "x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "tiny",
@@ -42,7 +55,8 @@ class Options:
     codebook: Path
     """The visual vocabulary that the store's codes were made with."""
     loop: TrainConfig = field(default_factory=lambda: pretrain_loop(Path("runs/pretrain")))
-    """Length, schedule, precision and folder of the run."""
+    """Length, schedule, precision and folder of the run. Where the default length stands, XGPT takes 5,000 steps of 256
+    captions, which are as many sentences."""
     preset: PresetName = "world"
     """Family and shape of the model; words, codes, features, labels and answers are the store's."""
     bert: Path | None = None
@@ -78,20 +92,39 @@ def run(options: Options) -> int:
 
 
 def _captioner(prepared: Prepared, options: Options) -> int:
-    """A stage of XGPT; its length is its own unless another was given. Returns the number of steps."""
-    loop = options.loop if options.loop != pretrain_loop(options.loop.out) else captioner_loop(options.loop.out)
+    """A stage of XGPT. Returns the number of steps."""
+    loop = options.loop
+    if (loop.steps, loop.batch_size) == (PRETRAIN_STEPS, PRETRAIN_BATCH):  # nothing was asked for
+        loop = dataclasses.replace(loop, steps=STEPS, batch_size=BATCH)
     config = options.generative if options.stage is None else of_stage(options.stage, options.generative)
     start: XgptConfig | Xgpt = XGPT[options.preset]
     if options.start is not None:
         earlier = Captioner.from_pretrained(options.start)
         check_fit(earlier, prepared.store)
         start = earlier.model
-    judge = None
-    if options.validation is not None:
-        judge = cider_on(Store.open(options.validation, prepared.vocabulary.codebook.fingerprint), config.visual_input)
+    judge = None if options.validation is None else _judge(prepared, options.validation, config, loop)
     model = train_captioner(prepared, start, config, loop)
     if judge is not None:
         model = average_best(loop.out, copied(model), judge)
     facts = {"stage": options.stage or "own", "steps": loop.steps, "batch": loop.batch_size}
     as_captioner(model, prepared, config, facts).save_pretrained(loop.out / "checkpoint")
     return loop.steps
+
+
+def _judge(
+    prepared: Prepared, validation: Path, config: GenerativeConfig, loop: TrainConfig
+) -> Callable[[Xgpt], float]:
+    """By what checkpoints are chosen; whatever can be wrong with it is said before the training.
+
+    Raises:
+        UsageError: fewer checkpoints are kept than are averaged.
+        XlxmertError: the store for it has other words or looks at pictures in another way.
+    """
+    if loop.keep < BEST:
+        raise UsageError(
+            f"expected --loop.keep of at least {BEST} beside --validation, found {loop.keep}: the best {BEST} of the "
+            "checkpoints that are kept are averaged, so keep 8, for example, and save them with --loop.save-every"
+        )
+    store = Store.open(validation, prepared.vocabulary.codebook.fingerprint)
+    check_words(store, prepared.store.tokenizer)
+    return cider_on(store, config.visual_input)

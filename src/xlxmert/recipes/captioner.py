@@ -20,6 +20,7 @@ from xlxmert.convert.captioner import Captioner
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.store import Store
+from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.xgpt import Xgpt, XgptConfig
 from xlxmert.recipes.finetune import weights_digest
 from xlxmert.recipes.train_store import Prepared
@@ -126,9 +127,10 @@ def cider_on(store: Store, visual_input: VisualInput, most: int = 200) -> Callab
     references = References(store)
     pictures = references.pictures[:most]
     seen = view(store, pictures, visual_input)
+    facts = {"most_words": store.longest}
 
     def score(model: Xgpt) -> float:
-        describer = Describer(Captioner(model, store.tokenizer), "cpu")
+        describer = Describer(Captioner(model, store.tokenizer, facts=facts), "cpu")
         found = describer.write(seen.picture, decoding=Greedy(), boxes=seen.boxes)
         rewards = references.rewards(pictures.tolist(), [captions[0].text for captions in found])
         return 100 * float(rewards.mean())
@@ -174,17 +176,26 @@ def check_fit(captioner: Captioner, store: Store) -> None:
     Raises:
         XlxmertError: it was prepared with another tokenizer or visual vocabulary.
     """
-    if store.tokenizer.engine.get_vocab() != captioner.tokenizer.engine.get_vocab():
-        raise XlxmertError(
-            f"expected a store with the captioner's {captioner.tokenizer.size} word pieces, found "
-            f"{store.tokenizer.size} others in {store.folder}: prepare it with --tokenizer and the captioner's folder"
-        )
+    check_words(store, captioner.tokenizer)
     vocabulary = captioner.vocabulary
     if vocabulary is not None and store.fingerprint != vocabulary.codebook.fingerprint:
         raise XlxmertError(
             f"expected a store that looks at pictures as the captioner does (codebook "
             f"{vocabulary.codebook.fingerprint}), found codebook {store.fingerprint} in {store.folder}: prepare it "
             "with --codebook and the captioner's codebook.safetensors"
+        )
+
+
+def check_words(store: Store, tokenizer: Tokenizer) -> None:
+    """Make sure that a store's words are those of a captioner.
+
+    Raises:
+        XlxmertError: they are others.
+    """
+    if store.tokenizer.engine.get_vocab() != tokenizer.engine.get_vocab():
+        raise XlxmertError(
+            f"expected a store with the captioner's {tokenizer.size} word pieces, found {store.tokenizer.size} others "
+            f"in {store.folder}: prepare it with --tokenizer and the captioner's folder, or its store's"
         )
 
 

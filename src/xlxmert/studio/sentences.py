@@ -59,11 +59,13 @@ def prefix_ids(tokenizer: Tokenizer, prefix: str, most: int) -> list[int]:
     """The tokens that every sentence begins with, fewer than ``most``.
 
     Raises:
-        UsageError: the prefix is too long, or the model knows not one of its words.
+        UsageError: the prefix is too long, or has a word that the model does not know.
     """
     if not prefix.strip():
         return []
-    words, _ = read_sentences(tokenizer, [prefix], most - 1, "prefix")
+    words, notes = read_sentences(tokenizer, [prefix], most - 1, "prefix")
+    if tokenizer.unknown in words:
+        raise UsageError(f"expected a prefix of words that the model knows: {notes[0][0]}")
     return [int(word) for word in words[0, 1:-1]]
 
 

@@ -13,9 +13,11 @@ from xlxmert.core.files import read_tensors
 from xlxmert.train.checkpoint import checkpoints, load_module
 
 M = TypeVar("M", bound=nn.Module)
+BEST = 4
+"""How many checkpoints the paper averages."""
 
 
-def average_best(run: Path, model: M, score: Callable[[M], float], count: int = 4, name: str = "model") -> M:
+def average_best(run: Path, model: M, score: Callable[[M], float], count: int = BEST, name: str = "model") -> M:
     """Give a model the mean of the weights of the ``count`` best checkpoints of a run.
 
     Args:
