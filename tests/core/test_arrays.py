@@ -1,12 +1,13 @@
 """Arrays that outgrow memory: the file is what safetensors reads, rows come back as they were added."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from xlxmert.core import arrays
-from xlxmert.core.arrays import Pages, Pieces, Rows, map_arrays, pieces, write_arrays
+from xlxmert.core.arrays import OnDisk, Pieces, Rows, map_arrays, pieces, write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_tensors
 
@@ -107,18 +108,44 @@ def test_files_that_cannot_be_mapped_are_named(tmp_path: Path) -> None:
         map_arrays(tmp_path / "none.safetensors")
 
 
-def test_pages_that_were_given_back_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "LARGE", 2**20)
-    true = {"large": np.arange(2**20, dtype=np.uint32), "own": np.zeros(3, np.uint8)}
+def test_rows_of_large_files_are_read_and_nothing_else_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "LARGE", 0)
+    true = example()
     write_arrays(tmp_path / "a.safetensors", true)
     read, _ = map_arrays(tmp_path / "a.safetensors")
-    pages = Pages([*read.values(), true["large"], np.zeros(2)[1:]])
-    before = _mapped_bytes()
-    for _ in range(3):
-        assert np.array_equal(read["large"], true["large"]) and not read["own"].any()
-        assert _mapped_bytes() - before > 2**21
-        pages.seen(arrays.OFTEN)
-        assert _mapped_bytes() - before < 2**21
+    assert all(isinstance(array, OnDisk) for array in read.values())
+    for places in ([0], [6, 0, 3, 4, 5, 5], [[1, 2], [6, 6]], [], [-1, 2], [[[0]]]):
+        chosen = np.array(places, np.int64)
+        for name in ("codes", "features", "boxes", "offsets"):
+            found = read[name][chosen]
+            assert found.dtype == true[name].dtype and np.array_equal(found, true[name][chosen])
+            assert type(found) is np.ndarray
+    assert type(read["codes"][2:4]) is np.ndarray and read["codes"][2:4].tolist() == true["codes"][2:4].tolist()
+    assert read["boxes"][:, 0, 1].tolist() == true["boxes"][:, 0, 1].tolist() and int(read["codes"].max()) < 9
+    mask = true["codes"] > 3
+    assert read["codes"][mask].tolist() == true["codes"][mask].tolist() and int(read["offsets"][3]) == 3
+    with pytest.raises(IndexError):
+        read["codes"][np.array([7])]
+
+
+def test_random_rows_of_large_files_are_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "LARGE", 2**20)
+    true = np.arange(2**22, dtype=np.uint32)
+    write_arrays(tmp_path / "a.safetensors", {"large": true})
+    before, read = _mapped_bytes(), map_arrays(tmp_path / "a.safetensors")[0]["large"]
+    chosen = np.random.default_rng(0).integers(0, len(true), 5000)
+    assert np.array_equal(read[chosen], true[chosen])
+    assert _mapped_bytes() - before < 2**21
+    assert np.array_equal(read[:], true) and _mapped_bytes() - before > 2**23
+
+
+def test_a_large_file_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "LARGE", 0)
+    write_arrays(tmp_path / "a.safetensors", {"codes": np.zeros((5000, 8), np.uint16)})
+    read = map_arrays(tmp_path / "a.safetensors")[0]["codes"]
+    os.truncate(tmp_path / "a.safetensors", 4096)
+    with pytest.raises(XlxmertError, match=r"expected 5000 rows in .*a\.safetensors, found fewer"):
+        read[np.array([4999])]
 
 
 def _mapped_bytes() -> int:

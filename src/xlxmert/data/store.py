@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlxmert.core.arrays import Pages, Pieces, map_arrays, pieces, write_arrays
+from xlxmert.core.arrays import Pieces, map_arrays, pieces, write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
 from xlxmert.data.answers import AnswerTable
@@ -123,7 +123,6 @@ class Store:
             XlxmertError: the store was prepared without.
         """
         found = torch.from_numpy(self.picture_array(name)[np.asarray(pictures, np.int64)])
-        self._pages.seen(len(pictures))
         return found.float() if found.is_floating_point() else found.long()
 
     def count(self, name: str) -> int:
@@ -145,13 +144,19 @@ class Store:
         start, end = self.arrays["offsets"][sentence : sentence + 2]
         return self.arrays["words"][start:end]
 
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """The kind of each sentence, uint8, in memory: every step asks for some."""
+        places = (np.arange(start, min(start + TOGETHER, len(self))) for start in range(0, len(self), TOGETHER))
+        return np.concatenate([np.zeros(0, np.uint8), *(self.arrays["kind"][some] for some in places)])
+
     def of_kind(self, *kinds: str) -> np.ndarray:
         """Indices of all sentences of these kinds; `pool` draws from them without such a list."""
-        return np.flatnonzero(np.isin(self.arrays["kind"], [KINDS.index(kind) for kind in kinds]))
+        return np.flatnonzero(np.isin(self.kinds, [KINDS.index(kind) for kind in kinds]))
 
     def pool(self, *kinds: str) -> Pool:
         """The sentences of these kinds, to be drawn from at any size."""
-        return Pool(self.arrays["kind"], [KINDS.index(kind) for kind in kinds])
+        return Pool(self.kinds, [KINDS.index(kind) for kind in kinds])
 
     def lengths(self) -> np.ndarray:
         """How many tokens each sentence has, those that frame it not counted; uint16."""
@@ -182,7 +187,6 @@ class Store:
         lengths = np.bincount(owners, minlength=len(sentences))
         batch = np.zeros((len(sentences), int(lengths.max())), np.int64)
         batch[np.arange(batch.shape[1]) < lengths[:, None]] = self.arrays["words"][places]
-        self._pages.seen(len(sentences))
         return torch.from_numpy(batch)
 
     def soft_answers(self, sentences: Sequence[int] | np.ndarray) -> torch.Tensor:
@@ -193,15 +197,10 @@ class Store:
         targets[torch.from_numpy(owners), torch.from_numpy(ids.astype(np.int64))] = torch.from_numpy(scores)
         return targets
 
-    @cached_property
-    def _pages(self) -> Pages:
-        """Those of the store's files that were seen."""
-        return Pages([*self.pictures.values(), *self.arrays.values()])
-
     def _spans(self, offsets: str, sentences: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the tokens, or answers, of some sentences lie: one after the other, each with its row in the batch."""
         rows = np.asarray(sentences, np.int64)
-        starts, ends = self.arrays[offsets][rows], self.arrays[offsets][rows + 1]
+        starts, ends = self.arrays[offsets][np.stack([rows, rows + 1], 1)].T
         counts = ends - starts
         owners = np.repeat(np.arange(len(rows)), counts)
         before = np.cumsum(counts) - counts  # places of the batch's earlier rows

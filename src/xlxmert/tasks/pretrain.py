@@ -219,7 +219,7 @@ class PretrainTask:
         labels = torch.where(own[:, None], labels, -1)
         hidden = self._hide(pictures, generator) if self.config.targets else None
         kinds = [KINDS.index(kind) for kind in self.config.code_kinds]
-        telling = own & torch.from_numpy(np.isin(self.store.arrays["kind"][sentences], kinds))
+        telling = own & torch.from_numpy(np.isin(self.store.kinds[sentences], kinds))
         return self._batch(words, pictures, labels, hidden, matched, answers, telling, generator)
 
     def _batch(
@@ -320,7 +320,7 @@ class PretrainTask:
     ) -> tuple[np.ndarray, Int[Tensor, " B"]]:
         """Give some sentences another picture; 1 where the picture stayed, -1 where matching is not asked."""
         kinds = [KINDS.index(kind) for kind in self.config.match_kinds]
-        asked = np.isin(self.store.arrays["kind"][sentences], kinds)
+        asked = np.isin(self.store.kinds[sentences], kinds)
         swapped = asked & (rng.random(len(pictures)) < self.config.mismatched)
         shift = rng.integers(1, max(self.store.size, 2), len(pictures))
         others = (pictures + shift) % self.store.size
