@@ -1,5 +1,6 @@
 """From pictures to captions with an XGPT: the picture is encoded once, and every word costs one step of the decoder."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,13 +12,13 @@ from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.models.xgpt import CachedWriter, PlainWriter
 from xlxmert.sampling import Beam, Decoding, Hypothesis
 from xlxmert.studio.devices import pick_device
-from xlxmert.studio.pictures import SIZE, Picture, looked_at
+from xlxmert.studio.pictures import LOOK_CHUNK, SIZE, Picture, looked_at
 from xlxmert.studio.results import Caption
 from xlxmert.studio.sentences import prefix_ids, word_ids
 
 DECODING = Beam(3)
 """How captions are written unless the caller says otherwise."""
-TOGETHER = 32
+TOGETHER = 128
 """Pictures that are described together."""
 
 
@@ -77,8 +78,9 @@ class Describer:
             XlxmertError: a picture cannot be read, or the captioner cannot look at pictures.
         """
         written: list[list[Caption]] = []
-        for pixels in looked_at(pictures, self.size):
-            written += self.write(self.seen(pixels), count, prefix, decoding, seed)
+        stream = map(self.seen, looked_at(pictures, self.size))
+        while seen := list(itertools.islice(stream, TOGETHER // LOOK_CHUNK)):
+            written += self.write(torch.cat(seen), count, prefix, decoding, seed)
         return written
 
     @torch.inference_mode()
