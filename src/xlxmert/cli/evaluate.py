@@ -127,7 +127,8 @@ def _on_world(options: Options) -> int:
         "split": split,
         "pictures": test.pictures,
         "seed": options.seed,
-        **_manner(painting),
+        **(_manner(painting) if set(test.tasks) & set(PAINTING) else {}),
+        **(_writer(options) if "caption" in test.tasks else {}),
         "scores": found.scores,
     }
     _tell(options, report | found.details, f"{test.pictures} pictures of the split {split}")
@@ -149,6 +150,7 @@ def _on_files(options: Options) -> int:
     report: dict[str, Any] = {"task": task, "files": _named(options)}
     report |= {"split": part.split} if options.files.karpathy is not None else {}
     report |= {"folds": part.folds} if task == "retrieval" else {}
+    report |= _writer(options) if task == "caption" else {}
     report |= {"examples": found.examples, "shortened": found.shortened, "empty": found.empty, "scores": found.scores}
     title = f"{found.examples} examples of {task}"
     title += f", split {part.split}" if options.files.karpathy is not None else ""
@@ -199,6 +201,12 @@ def _manner(painting: PaintOptions) -> dict[str, Any]:
     guidance = painting.guidance and dataclasses.asdict(painting.guidance)
     manner: dict[str, Any] = {"sampler": repr(painting.sampler), "guidance": guidance, "negative": painting.negative}
     return manner | {"best_of": painting.best_of, "likelihood": painting.likelihood}
+
+
+def _writer(options: Options) -> dict[str, Any]:
+    """Who captioned, for the report."""
+    masked = options.model == "none" or (options.model == "auto" and options.checkpoint is not None)
+    return {"captioner": None} if masked else {"captioner": options.model, "beam": options.beam}
 
 
 def _tell(options: Options, report: Mapping[str, Any], title: str) -> None:
