@@ -69,7 +69,7 @@ def test_a_row_s_stages_have_its_objectives_alone_and_all_rows_the_same_steps() 
 def test_all_rows_about_captions_walk_in_miniature(tmp_path: Path) -> None:
     budget = xgpt.Budget(outside=6, inside=4, first=2, second=2, tune=1, batch=4, tested=3)
     text = xgpt.run(tmp_path, (2, 3, 6), 1, budget, TINY)
-    assert text.count("\n| ") == 3 + 14 + 4 + 2
+    assert text.count("\n| ") == 3 + 15 + 4 + 2
     assert "120.1" in text and "| Tiny EncDec |" in text and "| IDA, single [MASK] |" in text
     lengths = xgpt_retrieval.Lengths(pretrain=2, tune=2, pictures=3)
     text = xgpt_retrieval.run(tmp_path, 1, lengths, budget, TINY)

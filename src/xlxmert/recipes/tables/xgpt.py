@@ -220,7 +220,8 @@ class Rows:
         """Which objectives, in one stage or two; the first row is ours.
 
         All rows take the same number of steps, so that an objective costs captioning its steps. In the paper every
-        iteration has a step of each objective, and captioning as many as without them: the last two rows.
+        iteration has a step of each objective, and captioning as many as without them: the two rows before the last.
+        The last one sums the objectives, so that each has as many as captioning alone.
         """
         rows = [
             self._row("captioning in domain alone", Plan((("captioning", (), self.budget.whole),)), ""),
@@ -246,7 +247,8 @@ class Rows:
         for name, (both, paper) in as_in_paper.items():
             plan = staged(self.budget, ALL, two_stages=both, rounds=True)
             rows.append(self._row(f"{name}: all four, as many rounds", plan, paper))
-        return rows
+        summed = dataclasses.replace(staged(self.budget, ALL), changes={"combine": "sum"})
+        return [*rows, self._row("out-of-domain: all four, summed at every step", summed, "")]
 
     def table3(self) -> list[Row]:
         """What encoder and decoder share, without pre-training; base has twice the layers of tiny."""
