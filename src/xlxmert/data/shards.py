@@ -1,0 +1,88 @@
+"""Pictures with captions in tar files, as webdataset writes them (github.com/webdataset/webdataset).
+
+A shard holds samples, one after the other; a sample is what shares a name up to the first dot of its file's name:
+``000017.jpg`` is the picture, ``000017.txt`` its caption, ``000017.json`` an object with one of `CAPTION`, a text or a
+list of them. Anything else is passed over. Shards are read from the first byte to the last, plain or compressed, and
+nothing in them is ever unpacked to where it says.
+"""
+
+import itertools
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlxmert.core.errors import XlxmertError
+from xlxmert.data.pictures import SUFFIXES
+from xlxmert.data.plain_captions import CAPTION
+
+LARGEST = 2**28
+"""Bytes of the largest member that is read."""
+Member = tuple[str, str, bytes]
+"""Key, suffix in small letters, and content."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of a shard."""
+
+    key: str
+    """Its name, with forward slashes if the shard has folders."""
+    suffix: str
+    """Of the picture, ``.jpg``; empty where there is none."""
+    picture: bytes
+    """The picture's file."""
+    captions: tuple[str, ...]
+    """Those that hold a word."""
+
+    @property
+    def lacks(self) -> str:
+        """What is missing; empty where it is whole."""
+        return "" if self.picture and self.captions else "no caption" if self.picture else "no picture"
+
+
+def read_shard(path: Path) -> Iterator[Sample]:
+    """The samples of a shard, one at a time.
+
+    Raises:
+        XlxmertError: the file is missing, cut short or no tar file.
+    """
+    for key, members in itertools.groupby(_members(Path(path)), key=lambda member: member[0]):
+        suffix, picture, captions = "", b"", list[str]()
+        for _, kind, content in members:
+            if kind in SUFFIXES:
+                suffix, picture = kind, content
+            elif kind == ".txt":
+                captions.append(content.decode("utf-8", "replace"))
+            elif kind == ".json":
+                captions += _told(content)
+        yield Sample(key, suffix, picture, tuple(text.strip() for text in captions if text.strip()))
+
+
+def _members(path: Path) -> Iterator[Member]:
+    try:
+        with tarfile.open(path, "r|*") as shard:
+            for member in shard:
+                folder, _, name = member.name.rpartition("/")
+                stem, dot, suffix = name.partition(".")
+                kind = dot + suffix.lower()
+                if not member.isfile() or not stem or kind not in (*SUFFIXES, ".txt", ".json"):
+                    continue
+                file = shard.extractfile(member) if member.size <= LARGEST else None
+                yield f"{folder}/{stem}" if folder else stem, kind, file.read() if file else b""
+    except FileNotFoundError as error:
+        raise XlxmertError(f"expected a shard at {path}, found nothing: check the path") from error
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise XlxmertError(f"could not read {path} ({error}): cut short or no tar file; download it again") from error
+
+
+def _told(content: bytes) -> list[str]:
+    """The captions in an object; none where it is damaged."""
+    try:
+        entry = json.loads(content)
+    except ValueError:
+        return []
+    found: Any = next((entry[name] for name in CAPTION if name in entry), None) if isinstance(entry, dict) else None
+    return [text for text in (found if isinstance(found, list) else [found]) if isinstance(text, str)]
