@@ -2,16 +2,22 @@
 
 import dataclasses
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from xlxmert.convert.captioner import Captioner
 from xlxmert.core.errors import XlxmertError
-from xlxmert.data.store import Store
+from xlxmert.data.answers import AnswerTable
+from xlxmert.data.store import Sentence, Store, write_store
+from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.xgpt import TINY, CachedWriter, Xgpt
 from xlxmert.sampling import Greedy
 from xlxmert.sampling.words import WordIds
+from xlxmert.studio import Describer
 from xlxmert.tasks.generative import OBJECTIVES, GenerativeConfig, GenerativeTask, Objective, shifted
 from xlxmert.tasks.generative_losses import GenerativeTurn, Lesson
 
@@ -174,6 +180,31 @@ def test_a_short_training_writes_the_colours_that_pictures_have(colours: Store) 
         found = Greedy().write(CachedWriter(model, memory), 4, [], ids, 20, [0] * 4)
     texts = [tokenizer.decode(row[0].words) for row in found]
     assert Counter(texts) == Counter(f"a {colour} car on the beach" for colour in ("red", "green", "blue", "black"))
+
+
+def test_pictures_of_boxes_are_learned_from_and_described(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    corners = rng.random((5, 36, 2)) * 0.5
+    boxes = np.concatenate([corners, corners + 0.1 + 0.4 * rng.random((5, 36, 2))], 2).astype(np.float32)
+    visual = {"features": rng.standard_normal((5, 36, 32)).astype(np.float16), "boxes": boxes}
+    sentences = [
+        Sentence(f"a {colour} car", picture) for picture, colour in enumerate(("red", "green", "blue", "red", "red"))
+    ]
+    tokenizer = Tokenizer.train([each.text for each in sentences], 100, least=1)
+    names = [str(place) for place in range(5)]
+    store = write_store(tmp_path / "store", visual, names, sentences, tokenizer, AnswerTable(()), "none", 0)
+    task = make_task(store, combine="sum")
+    told = task.players()[0].module(task.batch(0, 4))
+    assert set(told) > {"captioning", "imlm", "ida", "tifg"} and bool(told["loss"].isfinite())
+    describer = Describer(Captioner(task.model, tokenizer), "cpu")
+    seen, where = store.rows("features", range(5)), store.rows("boxes", range(5))
+    together = describer.write(seen, boxes=where)
+    assert [describer.write(seen[i : i + 1], boxes=where[i : i + 1])[0] for i in range(5)] == together
+    with pytest.raises(XlxmertError, match="4 cells, a grid of 2 x 2"):
+        describer.write(seen)
+    learned = make_task(store, shape={"grid_position": "learned"})
+    with pytest.raises(XlxmertError, match=r"must have 4 visual tokens \(found 36\).*grid_position='box'"):
+        learned.players()[0].module(learned.batch(0, 4))
 
 
 @pytest.mark.parametrize(

@@ -139,15 +139,7 @@ class VisualEmbeddings(nn.Module):
         Raises:
             XlxmertError: the model has learned places and the number of visual tokens is another.
         """
-        x = self.box(boxes)  # (B2, N, D)
-        if self.places is not None:
-            if self.places.shape[0] != boxes.shape[1]:
-                raise XlxmertError(
-                    f"pictures must have {self.places.shape[0]} visual tokens (found {boxes.shape[1]}): this model "
-                    "has learned a position for each cell of its grid; use that grid, or grid_position='box'"
-                )
-            x = x + self.places
-        return self.box_norm(x)  # type: ignore[no-any-return]
+        return self.box_norm(_placed(self.box(boxes), self.places))  # type: ignore[no-any-return]
 
 
 class RegionEmbeddings(nn.Module):
@@ -169,12 +161,26 @@ class RegionEmbeddings(nn.Module):
         self.unit = unit
 
     def forward(self, features: Float[Tensor, "B N F"], boxes: Float[Tensor, "B2 N 4"]) -> Float[Tensor, "B N D"]:
-        """Embed regions; one row of ``boxes`` may serve the whole batch."""
+        """Embed regions; one row of ``boxes`` may serve the whole batch.
+
+        Raises:
+            XlxmertError: the model has learned places and the number of regions is another.
+        """
         position = box_position(boxes, self.unit).to(features).expand(features.shape[0], -1, -1)  # (B, N, 5)
-        x = self.linear(torch.cat([features, position], -1))  # (B, N, D)
-        if self.places is not None:
-            x = x + self.places
+        x = _placed(self.linear(torch.cat([features, position], -1)), self.places)  # (B, N, D)
         return to_compute_dtype(self.dropout(self.norm(x)))  # (B, N, D)
+
+
+def _placed(x: Float[Tensor, "B N D"], places: Float[Tensor, "cells D"] | None) -> Float[Tensor, "B N D"]:
+    """Visual tokens with the learned vectors of their cells, if there are any."""
+    if places is None:
+        return x
+    if places.shape[0] != x.shape[1]:
+        raise XlxmertError(
+            f"pictures must have {places.shape[0]} visual tokens (found {x.shape[1]}): this model has learned a "
+            "position for each cell of its grid; use that grid, or grid_position='box'"
+        )
+    return x + places
 
 
 def box_position(boxes: Float[Tensor, "B N 4"], unit: bool = False) -> Float[Tensor, "B N 5"]:

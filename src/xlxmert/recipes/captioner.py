@@ -66,7 +66,7 @@ def captioner_loop(
 
 
 def fresh(prepared: Prepared, shape: XgptConfig, seed: int, visual_input: VisualInput = "features") -> Xgpt:
-    """A model of this shape and the data's sizes, with the codebook where it reads codes."""
+    """A model of this shape and the data's sizes: with a codebook if it reads codes, without learned places for boxes."""
     codes = len(prepared.vocabulary.codebook) if shape.codes or visual_input == "codes" else 0
     config = dataclasses.replace(
         shape,
@@ -74,6 +74,7 @@ def fresh(prepared: Prepared, shape: XgptConfig, seed: int, visual_input: Visual
         codes=codes,
         feature_width=prepared.vocabulary.width,
         grid=prepared.vocabulary.spec.grid,
+        grid_position="box" if "boxes" in prepared.store.pictures else shape.grid_position,
     )
     torch.manual_seed(seed)
     model = Xgpt(config)
