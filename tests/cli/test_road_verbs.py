@@ -208,6 +208,22 @@ def test_unreadable_pictures_are_named_and_passed_over(
     assert "000000000003.png" not in store.facts["pictures"] and set(store.arrays["picture"]) == set(range(6))
 
 
+def test_the_same_pixels_twice_are_named_and_kept(
+    road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(road / "world/images/train", images)
+    shutil.copy(images / "000000000003.png", images / "000000000006.png")
+    assert prepare.run(options(road, tmp_path / "store", images=images, json=True)) == 0
+    seen = capsys.readouterr()
+    report = json.loads(seen.out)
+    assert (report["pictures"], report["duplicates"]) == (PICTURES, 1)
+    assert [[Path(name).name for name in files] for files in report["duplicate_files"]] == [
+        ["000000000003.png", "000000000006.png"]
+    ]
+    assert "the same picture: " in seen.err and "000000000006.png" in seen.err
+
+
 def test_a_folder_of_only_unreadable_pictures_is_an_error(road: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for index in range(PICTURES):

@@ -119,8 +119,9 @@ def map_arrays(source: Path, move: str = "write it again") -> tuple[dict[str, np
         XlxmertError: the file is missing, cut short or no safetensors file.
     """
     try:
-        file = Path(source).open("rb")  # noqa: SIM115 (stays open for what is read later)
-        whole: np.ndarray = np.memmap(file, np.uint8, "r").view(np.ndarray)  # slices of a memmap are slow to make
+        with Path(source).open("rb") as file:
+            whole: np.ndarray = np.memmap(file, np.uint8, "r").view(np.ndarray)  # slices of a memmap are slow to make
+            again = _Descriptor(os.dup(file.fileno()), str(source))
         length = 8 + int.from_bytes(whole[:8].tobytes(), "little")
         header = json.loads(whole[8:length].tobytes()) if length <= len(whole) else {}
         metadata = header.pop("__metadata__", {})
@@ -137,8 +138,18 @@ def map_arrays(source: Path, move: str = "write it again") -> tuple[dict[str, np
     if len(whole) > LARGE and hasattr(os, "pread"):
         for name, (*_, start, _) in places.items():
             arrays[name] = arrays[name].view(OnDisk)
-            arrays[name].file, arrays[name].start = file, length + start
+            arrays[name].file, arrays[name].start = again, length + start
     return arrays, metadata
+
+
+class _Descriptor:
+    """A file that is open as long as somebody holds this."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number, self.name = number, name
+
+    def __del__(self) -> None:
+        os.close(self.number)
 
 
 class OnDisk(np.ndarray):
@@ -148,7 +159,7 @@ class OnDisk(np.ndarray):
     64 of them takes about 50 microseconds, mapping their pages and giving them back 350.
     """
 
-    file: IO[bytes] | None = None
+    file: _Descriptor | None = None
     start: int = 0
     """Of the array in the file."""
 
@@ -164,7 +175,7 @@ class OnDisk(np.ndarray):
         assert self.file is not None
         breaks = np.flatnonzero(places[1:] - places[:-1] != 1) + 1  # rows that follow each other are read at once
         edges = [0, *breaks.tolist(), len(places)]
-        width, number, pread = self.nbytes // len(self), self.file.fileno(), os.pread
+        width, number, pread = self.nbytes // len(self), self.file.number, os.pread
         starts = (places[edges[:-1]] * width + self.start).tolist()
         spans = zip(edges, edges[1:], starts, strict=False)
         content = bytearray().join([pread(number, (end - first) * width, start) for first, end, start in spans])
