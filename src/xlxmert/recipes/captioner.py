@@ -66,7 +66,7 @@ def captioner_loop(
 
 
 def fresh(prepared: Prepared, shape: XgptConfig, seed: int, visual_input: VisualInput = "features") -> Xgpt:
-    """A model of this shape and the data's sizes: with a codebook if it reads codes, without learned places for boxes."""
+    """A model of this shape, sized by the data: a codebook if it reads codes, no learned places for boxes."""
     codes = len(prepared.vocabulary.codebook) if shape.codes or visual_input == "codes" else 0
     config = dataclasses.replace(
         shape,
