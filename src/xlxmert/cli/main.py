@@ -77,7 +77,7 @@ def _run(words: Sequence[str]) -> int:
         return 0
     verb, known = words[0], verbs()
     if verb not in known:
-        close = difflib.get_close_matches(verb, known, n=2, cutoff=0.5)
+        close = difflib.get_close_matches(verb, known, n=2, cutoff=0.6)
         meant = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(known)}"
         raise UsageError(f"expected a verb, found '{verb}': {meant}")
     return _run_verb(verb, words[1:])
