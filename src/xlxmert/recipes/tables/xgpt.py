@@ -34,7 +34,7 @@ from xlxmert.data.world.scene import WORLD, Scene, make_scene
 from xlxmert.metrics.caption import caption_scores
 from xlxmert.models.xgpt import WORLD as XGPT_WORLD
 from xlxmert.models.xgpt import Xgpt, XgptConfig
-from xlxmert.recipes.captioner import Stage, captioner_loop, fresh, of_stage, train_captioner
+from xlxmert.recipes.captioner import Stage, captioner_loop, of_stage, train_captioner
 from xlxmert.recipes.encoding import encoded
 from xlxmert.recipes.tables.data import SEED, SIZES, Data, Sizes, begun_with, make_data, scene_of
 from xlxmert.recipes.tables.plots import plot
@@ -46,7 +46,6 @@ from xlxmert.studio import Describer
 from xlxmert.tasks.generative import GenerativeConfig, Objective
 from xlxmert.tasks.world_scores import fact_scores
 from xlxmert.train import TrainConfig
-from xlxmert.train.average import average_best
 
 SHAPE = dataclasses.replace(XGPT_WORLD, width=128, heads=4, feed_forward=512, layers=3, refine_layers=1)
 """The XGPT of all rows but table 3's."""
@@ -174,10 +173,6 @@ class CaptionExam:
         stated = [facts_of_text(text) for text in texts]
         return dict(fact_scores(stated, self.scenes)) | caption_scores(texts, self.references)
 
-    def cider(self, model: Xgpt) -> float:
-        """CIDEr-D of greedy captions, by which checkpoints are chosen (section 5.3)."""
-        return self.score(model, 1)["CIDEr-D"]
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -210,11 +205,9 @@ class Rows:
         return make_stores(self.data, self.budget)
 
     @cached_property
-    def exams(self) -> tuple[CaptionExam, CaptionExam]:
-        """Validation, by which checkpoints are chosen, and test."""
-        tokenizer = self.told.inside.store.tokenizer
-        test = CaptionExam.of(self.data, tokenizer, "test", self.budget.tested)
-        return CaptionExam.of(self.data, tokenizer, "val", 100), test
+    def exam(self) -> CaptionExam:
+        """The test."""
+        return CaptionExam.of(self.data, self.told.inside.store.tokenizer, "test", self.budget.tested)
 
     def table2(self) -> list[Row]:
         """Which objectives, in one stage or two; the first row is ours.
@@ -280,7 +273,7 @@ class Rows:
         def measure(folder: Path, seed: int) -> Scores:
             model = self.trained(plan, folder, seed)
             seconds = sum(seconds_of(folder / f"stage-{number}") for number in range(len(plan.stages)))
-            exam = dataclasses.replace(self.exams[1], tokenizer=self._learned(plan, "captioning").store.tokenizer)
+            exam = dataclasses.replace(self.exam, tokenizer=self._learned(plan, "captioning").store.tokenizer)
             return {**exam.score(model), "minutes": seconds / 60}
 
         return measure
@@ -292,15 +285,16 @@ class Rows:
         return self.data.pretraining if plan.plenty else self.told.inside
 
     def trained(self, plan: Plan, folder: Path, seed: int) -> Xgpt:
-        """All stages of a row, each from the mean of the best four checkpoints of the one before."""
+        """All stages of a row, each from the moving average of the one before.
+
+        The paper averages the best four checkpoints. Here stages are so short that checkpoints lie far apart, and
+        their mean is worse than each: 46 instead of 70 of CIDEr-D on val after 450 rounds of four objectives.
+        """
         model: XgptConfig | Xgpt = plan.shape
         for number, (stage, objectives, steps) in enumerate(plan.stages):
             loop = _loop(folder / f"stage-{number}", steps, self.budget.batch, seed, last=stage == "captioning")
-            prepared = self._learned(plan, stage)
             config = chosen(stage, objectives, plan.changes)
-            found = train_captioner(prepared, model, config, loop)
-            averaged = fresh(prepared, plan.shape, seed)
-            model = found if stage == "captioning" else average_best(loop.out, averaged, self.exams[0].cider)
+            model = train_captioner(self._learned(plan, stage), model, config, loop)
         assert isinstance(model, Xgpt)
         return model
 
@@ -339,13 +333,10 @@ def chosen(stage: Stage, objectives: tuple[Objective, ...], changes: Mapping[str
 
 
 def _loop(out: Path, steps: int, batch: int, seed: int, last: bool) -> TrainConfig:
-    """A stage of a row: stages of pre-training have the paper's schedule and keep what is averaged."""
-    loop = dataclasses.replace(captioner_loop(out, steps, batch, seed, quiet=True), ema=0.98, tensorboard=False)
-    if last:
-        return dataclasses.replace(loop, keep=1)
-    return dataclasses.replace(
-        loop, decay="inverse_sqrt", warmup=0.1, final_share=0.0, keep=8, save_every=max(1, steps // 8)
-    )
+    """A stage of a row; those of pre-training have the paper's schedule."""
+    loop = captioner_loop(out, steps, batch, seed, quiet=True)
+    loop = dataclasses.replace(loop, ema=0.98, keep=1, tensorboard=False)
+    return loop if last else dataclasses.replace(loop, decay="inverse_sqrt", warmup=0.1, final_share=0.0)
 
 
 TABLES: Mapping[int, Callable[[Rows], list[Row]]] = {2: Rows.table2, 3: Rows.table3, 6: Rows.table6}

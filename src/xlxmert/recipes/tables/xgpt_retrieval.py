@@ -146,7 +146,7 @@ class Retrieval:
     @cached_property
     def _searched(self) -> tuple[Tensor, list[str]]:
         """Codes and first captions of unseen pictures."""
-        exam = self.rows.exams[1]
+        exam = self.rows.exam
         count = self.lengths.pictures
         codebook = self.rows.data.vocabulary.codebook
         return codebook.assign(exam.features[:count]), [texts[0] for texts in exam.references[:count]]
