@@ -38,9 +38,11 @@ def plot(
         told = [f"{v:.1f}" if column.score in found else "–" for v, found in zip(values, scores, strict=True)]
         panel.bar_label(bars, told, padding=3)
         if column.share:
-            panel.set(title=f"{column.title}, %", xlim=(0, 112), xticks=range(0, 101, 25))
+            panel.set_title(f"{column.title}, %", fontsize=10)
+            panel.set(xlim=(0, 112), xticks=range(0, 101, 25))
         else:
-            panel.set(title=column.title, xlim=(0, 1.2 * max(*values, 1e-9)))
+            panel.set_title(column.title, fontsize=10)
+            panel.set(xlim=(0, 1.2 * max(*values, 1e-9)))
         panel.spines[["top", "right"]].set_visible(False)
     names = [f"{row.shown}   [{row.paper[paper]}]" if row.paper.get(paper) else row.shown for row in rows]
     panels[0][0].set_yticks(places, names)
