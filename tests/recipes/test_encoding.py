@@ -236,7 +236,7 @@ def test_killed_ten_times_the_store_is_the_same(tmp_path: Path) -> None:
         process = subprocess.Popen([*line, "--out", "store"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
         while stamp(parts) == earlier and process.poll() is None:  # until it begins to encode
             time.sleep(0.01)
-        time.sleep(draw.uniform(0, 0.7))
+        time.sleep(draw.uniform(0, 0.25))
         process.send_signal(signal.SIGKILL)
         process.wait()
         begun.append(len(list(parts.glob("*.safetensors"))))

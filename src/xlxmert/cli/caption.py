@@ -126,6 +126,9 @@ def writer(options: Options) -> tuple[int, Write]:
         studio = options.studio()
         sampler = ORDERS[options.order or "left-to-right"]
         return studio.size, lambda found: studio.caption(found, options.num, options.prefix, sampler, options.seed)
+    if options.model is None and decoding is None:
+        judging = options.studio()
+        return judging.size, lambda found: judging.caption(found, options.num, options.prefix, seed=options.seed)
     describer = Describer.from_pretrained(options.model, options.device)
     return SIZE, lambda found: describer.caption(found, options.num, options.prefix, decoding, options.seed)
 

@@ -109,7 +109,8 @@ class Retrieval:
         inside = self.rows.told.inside.store
         plan = staged(self.rows.budget, ALL, two_stages=True)
         captioner = self.rows.trained(plan, self.out / file_name(FULL) / str(seed), seed)
-        describer = Describer(Captioner(captioner, inside.tokenizer), "cpu")
+        facts = {"most_words": inside.longest}
+        describer = Describer(Captioner(captioner, inside.tokenizer, facts=facts), "cpu")
         features = inside.rows("features", range(inside.size))
         drawing = Nucleus(AUGMENTATION.top_p, AUGMENTATION.temperature)
         found = describer.write(features, AUGMENTATION.draws, decoding=drawing, seed=seed)
