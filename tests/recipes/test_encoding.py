@@ -224,7 +224,7 @@ def stamp(parts: Path) -> int:
 
 @pytest.mark.slow
 def test_killed_ten_times_the_store_is_the_same(tmp_path: Path) -> None:
-    made(tmp_path, 3000)
+    made(tmp_path, 8000)
     line = [sys.executable, "-m", "xlxmert", "prepare", "--images", "images", "--captions", "captions.json"]
     line += ["--codebook", "vocabulary.safetensors", "--features", "--size", "64", "--workers", "1", "--json"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -243,5 +243,5 @@ def test_killed_ten_times_the_store_is_the_same(tmp_path: Path) -> None:
         assert not (tmp_path / "store").exists(), "the machine was too fast: take more pictures"
     done = subprocess.run([*line, "--out", "store"], cwd=tmp_path, env=environment, check=True, capture_output=True)
     print(f"parts after each kill: {begun}")
-    assert max(begun) > 1 and json.loads(done.stdout)["pictures"] == 3000
+    assert max(begun) > 1 and json.loads(done.stdout)["pictures"] == 8000
     assert content(tmp_path / "store") == content(tmp_path / "whole") and not parts.exists()

@@ -76,7 +76,7 @@ def test_all_rows_about_captions_walk_in_miniature(tmp_path: Path) -> None:
     assert text.count("\n| ") == 1 + 2 and "+2.2 / +1.5 / +0.4" in text
     assert (tmp_path / "xgpt-table-2.png").stat().st_size > 10_000
     with pytest.raises(XlxmertError, match="choose another --out"):
-        xgpt.run(tmp_path, (3,), 1, dataclasses.replace(budget, inside=5), TINY)
+        xgpt.make_stores(make_data(tmp_path, TINY), dataclasses.replace(budget, inside=5))
 
 
 @pytest.mark.slow

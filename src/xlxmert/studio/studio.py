@@ -185,7 +185,7 @@ class Studio(Edits):
                 return self.describer.caption(pictures, count, prefix, decoding, seed)
             return [
                 captions
-                for pixels in looked_at(pictures, self.size)
+                for pixels in looked_at(pictures, self.describer.size)
                 for captions in self._believed(pixels, count, prefix, seed, self.describer)
             ]
         if decoding is not None:
@@ -208,7 +208,7 @@ class Studio(Edits):
         written = describer.caption(list(pixels), count, prefix, self._decoding, seed)
         if self.bundle.vocabulary is None or not _same_words(self.bundle, describer.captioner):
             return written
-        seen = self._teller.seen(pixels)
+        seen = self._teller.seen(torch.cat(list(looked_at(pixels.unbind(), self.size))))
         doubted = (self._teller.fit(seen, [captions[0].text for captions in written]) < DOUBT).nonzero().flatten()
         if len(doubted):
             own = self._teller.caption(seen[doubted.to(seen.device)], count, prefix, CAPTION_SAMPLER, seed)
