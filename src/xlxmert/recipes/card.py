@@ -126,6 +126,6 @@ The scores, their definitions and the commands that measured them: docs/results.
 
 ## Limits
 
-It knows the words of the built-in world and nothing else; a photograph is foreign to it, and so is a painting: it saw true
-pictures only. It is weakest in relations of place.
+It knows the words of the built-in world and nothing else. A photograph is foreign to it, and so is a painting: it saw
+true pictures only. It is weakest in relations of place.
 """
