@@ -4,6 +4,7 @@
 language models see both sides but must know the length in advance: they write with ``words``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -142,6 +143,28 @@ class Request:
         words = tuple(row[1:])
         score = log_p / (len(words) - len(self.prefix) + 1) ** length_penalty
         return Hypothesis(words, log_p, score, finished)
+
+
+class Writing(ABC):
+    """What all decoders share: ``write`` checks what is asked for, and each answers in its own way."""
+
+    def write(
+        self,
+        network: NextWord,
+        rows: int,
+        prefix: Sequence[int],
+        ids: WordIds,
+        most: int,
+        seeds: Sequence[int],
+        count: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> list[list[Hypothesis]]:
+        """As `Decoding.write`."""
+        return self.answer(network, Request(rows, tuple(prefix), ids, most, tuple(seeds), count, device))
+
+    @abstractmethod
+    def answer(self, network: NextWord, request: Request) -> list[list[Hypothesis]]:
+        """The sentences of each picture, best first."""
 
 
 def next_log_p(network: NextWord, words: Int[Tensor, "R t"]) -> Float[Tensor, "R V"]:

@@ -1,38 +1,26 @@
 """Beam search: the likeliest whole sentences, not the likeliest words; plain or in groups that avoid each other."""
 
-from collections.abc import Sequence
+from abc import abstractmethod
 from dataclasses import dataclass
 
-import torch
-
-from xlxmert.sampling.autoregressive import Hypothesis, NextWord, Request
+from xlxmert.sampling.autoregressive import Hypothesis, NextWord, Request, Writing
 from xlxmert.sampling.beam_search import BeamSearch
-from xlxmert.sampling.words import WordIds
 
 
-class _Searching:
+class _Searching(Writing):
     """What both share: they set up one `BeamSearch` and let it write."""
 
+    @abstractmethod
     def _search(self) -> BeamSearch:
-        raise NotImplementedError
+        """The search of these settings."""
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         self._search()
 
-    def write(
-        self,
-        network: NextWord,
-        rows: int,
-        prefix: Sequence[int],
-        ids: WordIds,
-        most: int,
-        seeds: Sequence[int],
-        count: int = 1,
-        device: torch.device | str = "cpu",
-    ) -> list[list[Hypothesis]]:
-        """As ``Decoding.write``; a ``count`` above ``size`` is a UsageError."""
-        return self._search().run(network, Request(rows, tuple(prefix), ids, most, tuple(seeds), count, device))
+    def answer(self, network: NextWord, request: Request) -> list[list[Hypothesis]]:
+        """Search; a ``count`` above ``size`` is a UsageError."""
+        return self._search().run(network, request)
 
 
 @dataclass(frozen=True)

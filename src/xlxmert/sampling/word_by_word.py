@@ -13,42 +13,31 @@ from xlxmert.sampling.autoregressive import (
     Hypothesis,
     NextWord,
     Request,
+    Writing,
     best,
     different,
     next_log_p,
     nothing_to_write,
 )
 from xlxmert.sampling.draws import check_draws, choose
-from xlxmert.sampling.words import WordIds
 
 
 @dataclass(frozen=True)
-class Greedy:
+class Greedy(Writing):
     """The likeliest word each time; one sentence per picture, whose score is its mean log p."""
 
-    def write(
-        self,
-        network: NextWord,
-        rows: int,
-        prefix: Sequence[int],
-        ids: WordIds,
-        most: int,
-        seeds: Sequence[int],
-        count: int = 1,
-        device: torch.device | str = "cpu",
-    ) -> list[list[Hypothesis]]:
-        """As `Decoding.write`; a ``count`` above 1 is a UsageError."""
-        request = Request(rows, tuple(prefix), ids, most, tuple(seeds), count, device)
-        if count > 1:
+    def answer(self, network: NextWord, request: Request) -> list[list[Hypothesis]]:
+        """Write; a ``count`` above 1 is a UsageError."""
+        if request.count > 1:
             raise UsageError(
-                f"expected to write 1 sentence per picture, found {count}: greedy decoding knows only one; "
+                f"expected to write 1 sentence per picture, found {request.count}: greedy decoding knows only one; "
                 "use Beam or Nucleus"
             )
         return _write(network, request, 1, lambda options, *_: options.argmax(dim=1))
 
 
 @dataclass(frozen=True)
-class Nucleus:
+class Nucleus(Writing):
     """Words drawn from the most probable share (Holtzman et al. 2020, arXiv 1904.09751, Sec. 3.1).
 
     1. Draw ``count`` sentences for each picture and half as many spare ones, all together. Each word is drawn from what
@@ -71,28 +60,17 @@ class Nucleus:
         """Refuse settings out of range."""
         check_draws(self.temperature, self.top_k, self.top_p)
 
-    def write(
-        self,
-        network: NextWord,
-        rows: int,
-        prefix: Sequence[int],
-        ids: WordIds,
-        most: int,
-        seeds: Sequence[int],
-        count: int = 1,
-        device: torch.device | str = "cpu",
-    ) -> list[list[Hypothesis]]:
-        """As `Decoding.write`."""
-        request = Request(rows, tuple(prefix), ids, most, tuple(seeds), count, device)
-        draws = count + count // 2
-        own = [[seed_of(seed, "sentence", number) for number in range(draws)] for seed in seeds]
+    def answer(self, network: NextWord, request: Request) -> list[list[Hypothesis]]:
+        """Draw."""
+        draws = request.count + request.count // 2
+        own = [[seed_of(seed, "sentence", number) for number in range(draws)] for seed in request.seeds]
 
         def draw(options: Float[Tensor, "R V"], step: int, living: Sequence[int]) -> Int[Tensor, " R"]:
             current = [seed for picture in living for seed in own[picture]]
             return choose(options[:, None], current, step, self.temperature, self.top_k, self.top_p)[:, 0]
 
         written = _write(network, request, draws, draw)
-        return [best(different(sentences)[:count]) for sentences in written]
+        return [best(different(sentences)[: request.count]) for sentences in written]
 
 
 Pick = Callable[[Float[Tensor, "R V"], int, Sequence[int]], Int[Tensor, " R"]]
