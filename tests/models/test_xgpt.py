@@ -7,7 +7,6 @@ import torch
 
 from xlxmert.core.errors import XlxmertError
 from xlxmert.models.xgpt import PAPER, PAPER_TINY, TINY, CachedWriter, PlainWriter, Xgpt, XgptConfig
-from xlxmert.models.xgpt.writing import parameter_count
 from xlxmert.nn.embeddings import grid_boxes
 
 ARCHS = ("encdec_share", "encdec", "enc")
@@ -22,6 +21,10 @@ def lively(config: XgptConfig, seed: int = 0) -> Xgpt:
         if weight.dim() > 1:
             torch.nn.init.normal_(weight, std=0.3)
     return model
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in model.parameters())  # those that several parts share count once
 
 
 def formula(c: XgptConfig) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from xlxmert.core.axes import Int, Tensor
 
@@ -75,10 +76,7 @@ def infill(
         rng: of all draws.
     """
     rows = [_infilled(row[row > 0].tolist(), share, mean, mask, single, rng) for row in words]
-    batch = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for line, row in zip(batch, rows, strict=True):
-        line[: len(row)] = torch.tensor(row)
-    return batch
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
 
 
 def _infilled(

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from xlxmert.core.axes import Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
@@ -146,7 +147,7 @@ class SelfCriticalTurn(nn.Module):
         memory = self.model.encode(regions)
         owners = [picture for picture in pictures for _ in range(draws)]
         seeds = [seed_of(seed, "draw", draw) for seed in batch.seeds for draw in range(draws)]
-        drawn = self._write(_repeated(memory, draws), Nucleus(1.0, self.config.temperature), seeds)
+        drawn = self._write(memory, Nucleus(1.0, self.config.temperature), seeds, draws)
         rewards = self.references.rewards(owners, [self.tokenizer.decode(each.words) for each in drawn])
         gains = (rewards - self._baseline(memory, rewards, pictures, batch.seeds)).to(regions.device)
         words = _framed(drawn, self.ids).to(regions.device)  # (B * draws, T)
@@ -170,30 +171,21 @@ class SelfCriticalTurn(nn.Module):
         return self.references.rewards(pictures, texts).repeat_interleave(draws)
 
     @torch.no_grad()
-    def _write(self, memory: Memory, decoding: Decoding, seeds: Sequence[int]) -> list[Hypothesis]:
-        """One caption for each row of the memory, without dropout."""
-        training, rows = self.model.training, memory.last.shape[0]
+    def _write(self, memory: Memory, decoding: Decoding, seeds: Sequence[int], each: int = 1) -> list[Hypothesis]:
+        """A caption for each seed, ``each`` of every source in succession, without dropout."""
+        training = self.model.training
+        owners = torch.arange(len(memory.last), device=memory.last.device).repeat_interleave(each)
         self.model.eval()
         try:
-            network, most = CachedWriter(self.model, memory), self.model.config.max_text - 2
-            found = decoding.write(network, rows, [], self.ids, most, seeds, 1, memory.last.device)
+            network, most = CachedWriter(self.model, memory.rows(owners)), self.model.config.max_text - 2
+            found = decoding.write(network, len(owners), [], self.ids, most, seeds, 1, owners.device)
         finally:
             self.model.train(training)
             torch.clear_autocast_cache()  # older PyTorch would go on with weights that were cast without gradients here
         return [row[0] for row in found]
 
 
-def _repeated(memory: Memory, times: int) -> Memory:
-    """A memory with every row several times in succession."""
-    states = {id(state): state.detach().repeat_interleave(times, 0) for state in memory.states}
-    mask = None if memory.mask is None else memory.mask.repeat_interleave(times, 0)
-    return Memory(tuple(states[id(state)] for state in memory.states), mask)
-
-
 def _framed(drawn: Sequence[Hypothesis], ids: WordIds) -> Int[Tensor, "B T"]:
     """Hypotheses as framed and padded sentences."""
-    rows = [[ids.start, *each.words, ids.end] for each in drawn]
-    words = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for line, row in zip(words, rows, strict=True):
-        line[: len(row)] = torch.tensor(row)
-    return words
+    rows = [torch.tensor([ids.start, *each.words, ids.end]) for each in drawn]
+    return pad_sequence(rows, batch_first=True)

@@ -35,6 +35,13 @@ class Memory:
         """The encoder's output."""
         return self.states[-1]
 
+    def rows(self, chosen: Int[Tensor, " R"]) -> "Memory":
+        """Some of the sources, in any order and as often as wanted; a state that serves several layers still does."""
+        states = {key: state[chosen] for key, state in {id(state): state for state in self.states}.items()}
+        return Memory(
+            tuple(states[id(state)] for state in self.states), None if self.mask is None else self.mask[chosen]
+        )
+
 
 class Xgpt(CommonModel):
     """The transformer of XGPT (section 4.2, appendix A.1)."""

@@ -1,7 +1,5 @@
 """XGPT as decoders see it: scores of the next word, with a cache or without."""
 
-import torch
-
 from xlxmert.core.axes import Float, Int, Tensor
 from xlxmert.models.xgpt.model import Memory, Xgpt
 
@@ -42,13 +40,4 @@ class PlainWriter:
 
     def keep(self, rows: Int[Tensor, " R2"]) -> None:
         """Row i of the next call continues row ``rows[i]`` of the last one."""
-        chosen: dict[int, Tensor] = {}  # a state that serves several layers is chosen once
-        for state in self.memory.states:
-            chosen.setdefault(id(state), state[rows])
-        states = tuple(chosen[id(state)] for state in self.memory.states)
-        self.memory = Memory(states, None if self.memory.mask is None else self.memory.mask[rows])
-
-
-def parameter_count(model: torch.nn.Module) -> int:
-    """How many values are trained; those that several parts share count once."""
-    return sum(weight.numel() for weight in model.parameters())
+        self.memory = self.memory.rows(rows)
