@@ -19,13 +19,13 @@ from xlxmert.recipes.captioner import (
     Stage,
     as_captioner,
     check_fit,
-    check_words,
     cider_on,
     copied,
     of_stage,
     train_captioner,
 )
 from xlxmert.recipes.captioner import OBJECTIVES as CAPTIONER
+from xlxmert.recipes.finetune import check_words
 from xlxmert.recipes.train_store import (
     GUIDANCE,
     OBJECTIVES,
@@ -126,5 +126,5 @@ def _judge(
             "checkpoints that are kept are averaged, so keep 8, for example, and save them with --loop.save-every"
         )
     store = Store.open(validation, prepared.vocabulary.codebook.fingerprint)
-    check_words(store, prepared.store.tokenizer)
+    check_words(store, prepared.store.tokenizer, "captioner", "the captioner's folder, or its store's")
     return cider_on(store, config.visual_input)

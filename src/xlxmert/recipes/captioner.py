@@ -20,9 +20,8 @@ from xlxmert.convert.captioner import Captioner
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.store import Store
-from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.xgpt import Xgpt, XgptConfig
-from xlxmert.recipes.finetune import weights_digest
+from xlxmert.recipes.finetune import check_words, weights_digest
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.sampling import Greedy
 from xlxmert.studio import Describer
@@ -177,26 +176,13 @@ def check_fit(captioner: Captioner, store: Store) -> None:
     Raises:
         XlxmertError: it was prepared with another tokenizer or visual vocabulary.
     """
-    check_words(store, captioner.tokenizer)
+    check_words(store, captioner.tokenizer, "captioner", "the captioner's folder, or its store's")
     vocabulary = captioner.vocabulary
     if vocabulary is not None and store.fingerprint != vocabulary.codebook.fingerprint:
         raise XlxmertError(
             f"expected a store that looks at pictures as the captioner does (codebook "
             f"{vocabulary.codebook.fingerprint}), found codebook {store.fingerprint} in {store.folder}: prepare it "
             "with --codebook and the captioner's codebook.safetensors"
-        )
-
-
-def check_words(store: Store, tokenizer: Tokenizer) -> None:
-    """Make sure that a store's words are those of a captioner.
-
-    Raises:
-        XlxmertError: they are others.
-    """
-    if store.tokenizer.engine.get_vocab() != tokenizer.engine.get_vocab():
-        raise XlxmertError(
-            f"expected a store with the captioner's {tokenizer.size} word pieces, found {store.tokenizer.size} others "
-            f"in {store.folder}: prepare it with --tokenizer and the captioner's folder, or its store's"
         )
 
 

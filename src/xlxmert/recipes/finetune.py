@@ -20,6 +20,7 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Store
+from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.base import Transformer
 from xlxmert.models.families import build
 from xlxmert.tasks.answering import AnsweringConfig, AnsweringTask, answered, carry_answers
@@ -119,15 +120,24 @@ def check_fit(bundle: Bundle, store: Store, config: FinetuneConfig) -> None:
                 f"expected a store with the checkpoint's codes (codebook {mine}), found codebook {store.fingerprint} "
                 f"in {store.folder}: prepare it with --codebook and the checkpoint's codebook.safetensors"
             )
-    if store.tokenizer.engine.get_vocab() != bundle.tokenizer.engine.get_vocab():
-        raise XlxmertError(
-            f"expected a store with the checkpoint's {bundle.tokenizer.size} word pieces, found {store.tokenizer.size} "
-            f"others in {store.folder}: prepare it with --tokenizer and the checkpoint's folder"
-        )
+    check_words(store, bundle.tokenizer, "checkpoint", "the checkpoint's folder")
     if config.visual_input == "features" and model.config.code_input != "centroids":
         raise XlxmertError(
             f"expected a checkpoint that reads features (code_input 'centroids'), found '{model.config.code_input}': "
             "fine-tune it on codes"
+        )
+
+
+def check_words(store: Store, tokenizer: Tokenizer, owner: str, whence: str) -> None:
+    """Make sure that a store's words are those of its reader, ``owner``, and say ``whence`` they can be had.
+
+    Raises:
+        XlxmertError: they are others.
+    """
+    if store.tokenizer.engine.get_vocab() != tokenizer.engine.get_vocab():
+        raise XlxmertError(
+            f"expected a store with the {owner}'s {tokenizer.size} word pieces, found {store.tokenizer.size} others "
+            f"in {store.folder}: prepare it with --tokenizer and {whence}"
         )
 
 

@@ -41,7 +41,7 @@ from xlxmert.recipes.tables.plots import plot
 from xlxmert.recipes.tables.rows import Column, Measure, Row, Scores, measured, table
 from xlxmert.recipes.tables.x_lxmert import seconds_of
 from xlxmert.recipes.train_store import Prepared
-from xlxmert.sampling import Beam, Greedy
+from xlxmert.sampling import Beam
 from xlxmert.studio import Describer
 from xlxmert.tasks.generative import GenerativeConfig, Objective
 from xlxmert.tasks.world_scores import fact_scores
@@ -161,15 +161,10 @@ class CaptionExam:
         told = [[each.text for each in captions_of(scene, split, SEED, i)] for i, scene in enumerate(scenes)]
         return cls(tokenizer, scenes, features, told)
 
-    def captions(self, model: Xgpt, beams: int) -> list[str]:
-        """The captioner's first caption of each picture."""
+    def score(self, model: Xgpt) -> dict[str, float]:
+        """Facts, and the caption metrics in per cent, with two beams, as the paper tests (section 5.3)."""
         describer = Describer(Captioner(model, self.tokenizer), "cpu")
-        decoding = Beam(beams) if beams > 1 else Greedy()
-        return [found[0].text for found in describer.write(self.features, decoding=decoding)]
-
-    def score(self, model: Xgpt, beams: int = 2) -> dict[str, float]:
-        """Facts, and the caption metrics in per cent; with two beams, as the paper tests (section 5.3)."""
-        texts = self.captions(model, beams)
+        texts = [found[0].text for found in describer.write(self.features, decoding=Beam(2))]
         stated = [facts_of_text(text) for text in texts]
         return dict(fact_scores(stated, self.scenes)) | caption_scores(texts, self.references)
 
