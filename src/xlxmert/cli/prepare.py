@@ -49,6 +49,8 @@ class Options:
     """Flickr30k's results_20130124.token, one or more."""
     conceptual: tuple[Path, ...] = ()
     """Conceptual Captions' tsv with the names of local files, one or more; captions without a file are passed over."""
+    easy_vqa: tuple[Path, ...] = ()
+    """easy-VQA's questions.json, or a split's folder with it, one or more."""
     recipe: OmitArgPrefixes[PrepareRecipe] = field(default_factory=PrepareRecipe)
     """How sentences and pictures are turned into numbers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -73,6 +75,7 @@ def run(options: Options) -> int:
         options.split,
         options.flickr,
         options.conceptual,
+        easy_vqa=options.easy_vqa,
     )
     device = pick_device(options.device)
     codebook, recipe = parts_of(options)

@@ -7,6 +7,7 @@ from pathlib import Path
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.coco import read_instances
 from xlxmert.data.conceptual import read_conceptual
+from xlxmert.data.easy_vqa import read_easy_vqa
 from xlxmert.data.flickr import read_flickr
 from xlxmert.data.gqa import read_gqa
 from xlxmert.data.karpathy import read_karpathy
@@ -69,14 +70,16 @@ class Sources:
     """Flickr30k's ``results_20130124.token``."""
     conceptual: tuple[Path, ...] = ()
     """Conceptual Captions' tsv with local files; captions without a file are passed over."""
+    easy_vqa: tuple[Path, ...] = ()
+    """easy-VQA's ``questions.json``, or a split's folder with it."""
 
     def __post_init__(self) -> None:
         """Check that there is something to read."""
         if not self.names:
             raise UsageError(
                 "expected annotations, found none: "
-                "pass --captions, --karpathy, --flickr, --conceptual, --vqa, --gqa, --regions, --genome-questions "
-                "or --nlvr2"
+                "pass --captions, --karpathy, --flickr, --conceptual, --vqa, --gqa, --easy-vqa, --regions, "
+                "--genome-questions or --nlvr2"
             )
         if self.split is not None and not self.karpathy:
             raise UsageError(f"expected --karpathy beside --split {self.split}, found none: only its files have splits")
@@ -85,7 +88,7 @@ class Sources:
     def names(self) -> list[str]:
         """The names of all annotation files, with their split where they hold several."""
         pairs = (*self.vqa, *self.regions, *self.genome_questions)
-        single = (*self.captions, *self.gqa, *self.nlvr2, *self.flickr, *self.conceptual)
+        single = (*self.captions, *self.gqa, *self.nlvr2, *self.flickr, *self.conceptual, *self.easy_vqa)
         names = [path.name for path in (*single, *(path for pair in pairs for path in pair))]
         return names + [f"{path.name} ({self.split or TRAIN})" for path in self.karpathy]
 
@@ -121,6 +124,9 @@ def read_lines(sources: Sources) -> list[Line]:
     for path in sources.gqa:
         find = finder(sources.images, (), path)
         lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in read_gqa(path)]
+    for path in sources.easy_vqa:
+        find = finder(sources.images, (), path)
+        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in read_easy_vqa(path)]
     for image_data, path in sources.regions:
         pictures = read_image_data(image_data)
         find = finder(sources.images, pictures, path)
