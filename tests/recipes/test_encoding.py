@@ -24,7 +24,7 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import locked, write_json
 from xlxmert.core.images import save_png
 from xlxmert.recipes import encoding
-from xlxmert.recipes.encoding import parts_folder
+from xlxmert.recipes.parts import parts_folder
 from xlxmert.recipes.prepare import Prepared, PrepareRecipe, prepare
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import Sources

@@ -2,21 +2,18 @@
 
 import contextlib
 import hashlib
-import itertools
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-import xlxmert
-from xlxmert.core.arrays import Pieces, map_arrays, write_arrays
+from xlxmert.core.arrays import Pieces
 from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import locked
+from xlxmert.recipes.parts import Part, Parts
 from xlxmert.recipes.reading import Attempt, PictureReader, Progress, no_progress
 from xlxmert.vision.vocabulary import VisualVocabulary
 
@@ -62,14 +59,10 @@ class Encoder:
 
     @contextlib.contextmanager
     def encoded(self, folder: Path, paths: Sequence[Path], progress: Progress = no_progress) -> Iterator[Encoded]:
-        """What is in the pictures, to be used within the block; goes on from the parts that are in ``folder``.
+        """What is in the pictures, to be used within the block; goes on from the `Parts` that are in ``folder``.
 
-        1. The pictures are cut into parts of `PART` in their order, whatever can be read of them.
-        2. A part's name is made of all that decides its content: the key, size, crop, and the name, length and time of
-           change of every file. A part of that name that lies in the folder is whole and right.
-        3. The other parts are encoded one by one, each written atomically as its last picture is done.
-        4. The folder is deleted when the block ends without an error. After an error or a kill it stays, and the same
-           call goes on; as parts never share a batch, the numbers are those of a run that was not interrupted.
+        The folder is deleted when the block ends without an error. After an error or a kill it stays, and the same
+        call goes on; as parts never share a batch, the numbers are those of a run that was not interrupted.
 
         Args:
             folder: for the parts; another process that uses it is an error.
@@ -79,11 +72,10 @@ class Encoder:
         Raises:
             XlxmertError: no picture can be read, the disk is full, or the folder is in use.
         """
-        parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
-        files = [folder / f"{number:06d}-{self._name(part)}.safetensors" for number, part in enumerate(parts)]
+        parts = Parts.of(folder, paths, PART, (self.key, self.reader.size, self.reader.crop, self.features))
         with locked(folder):
-            self._complete(parts, files, progress)
-            found = self._gathered(parts, files)
+            parts.complete(self.reader, self._part, progress)
+            found = self._gathered(list(parts.finished()))
             if not found.paths:
                 shutil.rmtree(folder, ignore_errors=True)
                 first = next(iter(found.unreadable.values()), "there is none")
@@ -93,34 +85,15 @@ class Encoder:
             yield found
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _name(self, part: Sequence[Path]) -> str:
-        """What decides the content of a part, in short."""
-        stats = [(path.as_posix(), *_state(path)) for path in part]
-        content = (xlxmert.__version__, self.key, self.reader.size, self.reader.crop, self.features, stats)
-        return hashlib.blake2b(repr(content).encode(), digest_size=8).hexdigest()
-
-    def _complete(self, parts: Sequence[Sequence[Path]], files: Sequence[Path], progress: Progress) -> None:
-        """Encode the parts that are not there."""
-        missing = [(part, file) for part, file in zip(parts, files, strict=True) if not file.exists()]
-        total = sum(map(len, parts))
-        done = total - sum(len(part) for part, _ in missing)
-        progress(done, total)
-        attempts = self.reader.attempts(path for part, _ in missing for path in part)
-        with contextlib.closing(attempts):
-            for part, file in missing:
-                arrays, unreadable = self._part(attempts, len(part), partial(_ahead, progress, done, total))
-                write_arrays(file, arrays, {"unreadable": json.dumps(unreadable)})
-                done += len(part)
-
     def _part(
-        self, attempts: Iterator[tuple[Path, Attempt]], count: int, tell: Callable[[int], None]
+        self, attempts: Iterator[tuple[Path, Attempt]], tell: Callable[[int], None]
     ) -> tuple[dict[str, np.ndarray], dict[int, str]]:
-        """The arrays of the next ``count`` pictures that can be read, and the places of the others with the reason."""
+        """The arrays of the pictures that can be read, and the places of the others with the reason."""
         unreadable: dict[int, str] = {}
         marks: list[int] = []
 
         def pictures() -> Iterator[np.ndarray]:
-            for place, (_, picture) in enumerate(itertools.islice(attempts, count)):
+            for place, (_, picture) in enumerate(attempts):
                 if isinstance(picture, XlxmertError):
                     unreadable[place] = str(picture)
                 else:
@@ -131,22 +104,18 @@ class Encoder:
         arrays = encoded(self.vocabulary, pictures(), self.features)
         return arrays | {MARKS: np.array(marks, np.int64)}, unreadable
 
-    def _gathered(self, parts: Sequence[Sequence[Path]], files: Sequence[Path]) -> Encoded:
+    def _gathered(self, parts: Sequence[Part]) -> Encoded:
         """All parts as one."""
-        paths: list[Path] = []
-        unreadable: dict[Path, str] = {}
+        paths = [path for part in parts for path in part.paths]
+        unreadable = {path: reason for part in parts for path, reason in part.unreadable.items()}
         codes, marks = [np.zeros((0, self.vocabulary.spec.cells), np.uint16)], []
-        for part, file in zip(parts, files, strict=True):
-            arrays, told = map_arrays(file, f"delete {file.parent} and run the same command again")
-            reasons = {int(place): reason for place, reason in json.loads(told["unreadable"]).items()}
-            unreadable |= {part[place]: reason for place, reason in reasons.items()}
-            paths += [path for place, path in enumerate(part) if place not in reasons]
+        for arrays in (part.arrays for part in parts):
             codes.append(np.array(arrays["codes"]))
             marks += arrays[MARKS].tolist()
         features = None
         if self.features:
             shape = len(paths), self.vocabulary.spec.cells, self.vocabulary.width
-            features = Pieces(np.dtype(np.float16), shape, lambda: (map_arrays(file)[0]["features"] for file in files))
+            features = Pieces(np.dtype(np.float16), shape, lambda: (part.arrays["features"] for part in parts))
         return Encoded(paths, np.concatenate(codes), features, unreadable, _same(paths, marks))
 
 
@@ -165,29 +134,6 @@ def encoded(
     return visual | ({"features": np.concatenate(features)} if keep_features else {})
 
 
-def parts_folder(out: Path) -> Path:
-    """Where the parts of a store are kept until it is finished: a hidden folder beside it."""
-    return out.with_name(f".{out.name}.encoded")
-
-
-def key_of(codebook: Path, device: object) -> str:
-    """What stands for a visual vocabulary's file and a device."""
-    digest = hashlib.blake2b(digest_size=8)
-    with codebook.open("rb") as file:
-        while some := file.read(2**20):
-            digest.update(some)
-    return f"{digest.hexdigest()} {device}"
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """A file's length and time of change."""
-    try:
-        state = path.stat()
-    except OSError:
-        return -1, 0
-    return state.st_size, state.st_mtime_ns
-
-
 def _mark(picture: np.ndarray) -> int:
     digest = hashlib.blake2b(picture.tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
@@ -199,7 +145,3 @@ def _same(paths: Sequence[Path], marks: Sequence[int]) -> list[list[Path]]:
     for path, mark in zip(paths, marks, strict=True):
         groups.setdefault(mark, []).append(path)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _ahead(progress: Progress, done: int, total: int, more: int) -> None:
-    progress(done + more, total)

@@ -16,8 +16,9 @@ from xlxmert.data.cells import label_cells
 from xlxmert.data.records import InstanceRecord
 from xlxmert.data.store import KINDS, Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
-from xlxmert.recipes.encoding import Encoder, key_of, parts_folder
+from xlxmert.recipes.encoding import Encoder
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
+from xlxmert.recipes.parts import key_of, parts_folder
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import Line, Sources, read_lines, things_of
 from xlxmert.vision.vocabulary import VisualVocabulary

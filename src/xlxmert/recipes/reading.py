@@ -11,10 +11,10 @@ import numpy as np
 
 from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import XlxmertError
-from xlxmert.core.images import load_picture
+from xlxmert.core.images import load_picture, load_whole
 
 TOGETHER = 64
-"""Pictures that are read ahead."""
+"""Pictures that are decoded ahead, unless said otherwise."""
 
 Attempt = np.ndarray | XlxmertError
 """A picture's pixels, uint8 (S, S, 3), or why there are none."""
@@ -28,16 +28,18 @@ def no_progress(done: int, total: int) -> None:
 
 @dataclass
 class PictureReader:
-    """Reads picture files as squares and keeps a list of those that could not be read."""
+    """Reads picture files, as squares unless told otherwise, and keeps a list of those that could not be read."""
 
     size: int = 256
-    """Side in pixels to which pictures are brought."""
+    """Side in pixels to which pictures are brought; 0 leaves each as large as it is."""
     crop: bool = False
     """Keep the centre square; by default the whole picture is squashed."""
     workers: int = 2
     """Threads that decode."""
     unreadable: dict[Path, str] = field(default_factory=dict)
     """Files that could not be read so far, and why."""
+    ahead: int = TOGETHER
+    """Pictures that are decoded ahead."""
 
     def read(
         self, paths: Iterable[Path], total: int, progress: Progress = no_progress
@@ -61,10 +63,10 @@ class PictureReader:
             raise XlxmertError(f"expected pictures that can be read, found none among {done}; the first: {first}")
 
     def attempts(self, paths: Iterable[Path]) -> "Generator[tuple[Path, Attempt], None, None]":
-        """Each file in order with its picture, or with why it cannot be read; `TOGETHER` are decoded ahead."""
+        """Each file in order with its picture, or with why it cannot be read; some are decoded ahead."""
         stream = iter(paths)
         with ThreadPoolExecutor(self.workers) as pool:
-            ahead = deque((path, pool.submit(self._attempt, path)) for path in itertools.islice(stream, TOGETHER))
+            ahead = deque((path, pool.submit(self._attempt, path)) for path in itertools.islice(stream, self.ahead))
             try:
                 while ahead:
                     path, picture = ahead.popleft()
@@ -75,6 +77,6 @@ class PictureReader:
 
     def _attempt(self, path: Path) -> "Attempt":
         try:
-            return load_picture(path, self.size, self.crop)
+            return load_picture(path, self.size, self.crop) if self.size else load_whole(path)
         except XlxmertError as error:
             return error
