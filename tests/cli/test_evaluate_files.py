@@ -57,6 +57,21 @@ def test_questions_of_files_are_answered_as_the_studio_does(run, road: Path, tmp
     assert {"vqa/yes/no", "vqa/other"} <= report["scores"].keys()
 
 
+def test_one_answer_for_each_question_is_right_or_wrong(run, road: Path, tmp_path: Path) -> None:
+    questions, annotations = (Path(str(path)) for path in files(road, "vqa")[3::2])
+    records = read_vqa(questions, annotations)
+    rows = [[record.text, record.raw_answers[0], record.picture_id] for record in records]
+    write_json(tmp_path / "questions.json", rows)
+    words = ("--images", road / "world/images", "--easy-vqa", tmp_path, "--checkpoint", road / "checkpoint")
+    code, out, err = run("evaluate", "vqa", *words, "--json", "--submission", tmp_path / "answers.json")
+    assert (code, err) == (0, "")
+    scores = json.loads(out)["scores"]
+    replies = read_vqa_submission(tmp_path / "answers.json", list(range(len(rows))))
+    right = [reply == row[1] for reply, row in zip(replies.values(), rows, strict=True)]
+    assert scores["vqa/overall"] == pytest.approx(sum(right) / len(rows)) and "vqa/has shape" in scores
+    assert run("evaluate", "vqa", *words, "--annotations", annotations)[0] == 2
+
+
 def test_gqa_is_scored_with_what_questions_entail(run, road: Path, tmp_path: Path) -> None:
     source = Path(str(files(road, "gqa")[-1]))
     records = read_gqa(source)
@@ -145,7 +160,7 @@ def test_bad_files_are_one_clear_line_and_nothing_is_written(run, road: Path, tm
         (("vqa", *pictures, "--questions", tmp_path / "empty.json"), 1, "expected questions in"),
         (("vqa", *files(road, "vqa", "train")[:-1], annotations), 1, "different splits"),
         (("vqa", *pictures, "--questions", tmp_path / "none.json"), 1, "found nothing"),
-        (("vqa", *pictures), 2, "expected --questions for vqa on files, found none"),
+        (("vqa", *pictures), 2, "expected --questions or --easy-vqa for vqa on files, found none"),
         (("nlvr2", *files(road, "nlvr2")[2:]), 2, "expected --images for nlvr2"),
         (("vqa", *files(road, "vqa"), "--choices", tmp_path / "x.json"), 2, "expected no --choices for vqa"),
         (("match", *files(road, "vqa")), 2, "expected one of paint, caption, vqa, gqa, nlvr2, retrieval to score"),

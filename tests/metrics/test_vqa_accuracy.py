@@ -18,6 +18,11 @@ def test_answers_are_normalised_only_where_people_disagree_unless_asked():
     assert vqa_accuracy("Yes", ["yes"] * 9 + ["no"]) == 1
 
 
+def test_the_only_answer_is_right_and_any_other_is_wrong():
+    assert (vqa_accuracy("red", ["red"]), vqa_accuracy("blue", ["red"])) == (1, 0)
+    assert (vqa_accuracy("Red!", ["red"]), vqa_accuracy("Red!", ["red"], strict=False)) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("answer", "normal"),
     [

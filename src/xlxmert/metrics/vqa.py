@@ -1,4 +1,7 @@
-"""VQA v2 accuracy: an answer against those of ten people, with the official evaluation's normalisation."""
+"""VQA v2 accuracy: an answer against those of ten people, with the official evaluation's normalisation.
+
+Where a data set has one answer to a question (easy-VQA), accuracy is whether it was given.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -57,6 +60,7 @@ def normalise(answer: str) -> str:
 def vqa_accuracy(answer: str, people: Sequence[str], strict: bool = True) -> float:
     """Accuracy in [0, 1]: a third for each who said the same, at most 1, averaged over leaving out each person in turn.
 
+    The only answer that is known is right, any other is wrong.
     ``strict`` does as the official evaluation: answers are normalised only where people disagree, so ``Yes`` is wrong
     where all said ``yes``; give answers in lower case. Otherwise they always are.
 
@@ -69,6 +73,8 @@ def vqa_accuracy(answer: str, people: Sequence[str], strict: bool = True) -> flo
     if len(set(people)) > 1 or not strict:
         answer, people = normalise(answer), [normalise(other) for other in people]
     same = sum(other == answer for other in people)
+    if len(people) == 1:
+        return float(same)
     return sum(min(1.0, (same - (other == answer)) / 3) for other in people) / len(people)
 
 
@@ -77,7 +83,7 @@ class Question:
     """What a prediction is scored against."""
 
     answers: tuple[str, ...]
-    """Ten people's answers."""
+    """Ten people's answers, or the only right one."""
     answer_type: str = "other"
     """``yes/no``, ``number`` or ``other``."""
     question_type: str = ""

@@ -2,6 +2,7 @@
 
     xlxmert evaluate vqa --images val2014 --questions v2_OpenEnded_mscoco_val2014_questions.json \\
         --annotations v2_mscoco_val2014_annotations.json
+    xlxmert evaluate vqa --images easy_vqa/data/test/images --easy-vqa easy_vqa/data/test
     xlxmert evaluate gqa --images images --questions submission_all_questions.json --submission submit_predict.json
     xlxmert evaluate caption --images val2014 --karpathy dataset_coco.json --split test
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.data.easy_vqa import read_easy_vqa
 from xlxmert.data.gqa import read_choices, read_gqa
 from xlxmert.data.nlvr2 import read_nlvr2
 from xlxmert.data.records import Id, QuestionRecord
@@ -39,7 +41,7 @@ from xlxmert.tasks.scoring import score_gqa, score_nlvr2, score_retrieval, score
 
 NEEDED = {
     "caption": ("captions", "karpathy"),
-    "vqa": ("questions",),
+    "vqa": ("questions", "easy_vqa"),
     "gqa": ("questions",),
     "nlvr2": ("statements",),
     "retrieval": ("captions", "karpathy"),
@@ -70,6 +72,8 @@ class Files:
     """vqa: v2_OpenEnded_*_questions.json; gqa: *_questions.json, a file or a folder."""
     annotations: Path | None = None
     """vqa: v2_*_annotations.json, people's answers; without them the answers can only be written."""
+    easy_vqa: Path | None = None
+    """vqa, in place of --questions and --annotations: easy-VQA's questions.json, or a split's folder with it."""
     choices: Path | None = None
     """gqa: *_choices.json, for validity and plausibility."""
     statements: Path | None = None
@@ -143,14 +147,16 @@ def check_files(task: str, files: Files) -> None:
     """
     if task not in NEEDED:
         raise UsageError(f"expected one of {', '.join(('paint', *NEEDED))} to score on files, found '{task}': name one")
-    needed, named = {"images", *NEEDED[task]}, " or ".join(f"--{name}" for name in NEEDED[task])
+    needed, named = {"images", *NEEDED[task]}, " or ".join(map(_flag, NEEDED[task]))
     found = [name for name in NEEDED[task] if name in files.given]
     if len(found) > 1:
         raise UsageError(f"expected {named} for {task}, found both: leave one of them out")
     if not found or files.images is None:
         raise UsageError(f"expected {named if not found else '--images'} for {task} on files, found none: pass it")
     if strange := sorted(files.given.keys() - needed - set(ALLOWED[task])):
-        raise UsageError(f"expected no --{strange[0]} for {task}: leave it out")
+        raise UsageError(f"expected no {_flag(strange[0])} for {task}: leave it out")
+    if files.easy_vqa is not None and files.annotations is not None:
+        raise UsageError("expected no --annotations beside --easy-vqa, which holds its answers: leave them out")
     if files.submission is not None and files.submission.is_dir():
         raise UsageError(f"expected to write a file at {files.submission}, found a folder: name a file in it")
 
@@ -177,17 +183,19 @@ def _caption(studio: Studio, files: Files, progress: Progress, java: Sequence[Ja
 
 
 def _vqa(studio: Studio, files: Files, progress: Progress) -> FileReport:
-    assert files.images is not None and files.questions is not None
-    records = read_vqa(files.questions, files.annotations)
-    if files.annotations is None:
+    source = files.easy_vqa or files.questions
+    assert files.images is not None and source is not None
+    records = read_vqa(source, files.annotations) if files.easy_vqa is None else read_easy_vqa(source)
+    known = files.annotations is not None or files.easy_vqa is not None
+    if not known:
         _need_submission(files, "--annotations")
     numbers = [each.question_id for each in records if isinstance(each.question_id, int)]
     if files.submission is not None and len(numbers) < len(records):
         raise XlxmertError(
-            f"expected whole numbers as question ids in {files.questions}, found others: VQA's server takes no others"
+            f"expected whole numbers as question ids in {source}, found others: VQA's server takes no others"
         )
-    replies, cut = _replies(studio, records, files.images, files.questions, progress)
-    scores = score_vqa(records, replies) if files.annotations is not None else {}
+    replies, cut = _replies(studio, records, files.images, source, progress)
+    scores = score_vqa(records, replies) if known else {}
     if files.submission is not None:
         write_vqa_submission(files.submission, dict(zip(numbers, replies, strict=True)), numbers)
     return FileReport(len(records), scores, files.submission, cut)
@@ -290,6 +298,10 @@ def _choices(path: Path, records: Iterable[QuestionRecord]) -> Choices:
             "take the file of the same split"
         )
     return content
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _need_submission(files: Files, other: str) -> None:
