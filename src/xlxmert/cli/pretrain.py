@@ -52,8 +52,9 @@ class Options:
 
     store: Path
     """The folder that `xlxmert prepare` wrote."""
-    codebook: Path
-    """The visual vocabulary that the store's codes were made with."""
+    codebook: Path | None = None
+    """The visual vocabulary that the store's codes were made with, or X-LXMERT's published centroids (.npy). A store of
+    published features or codes needs none."""
     loop: TrainConfig = field(default_factory=lambda: pretrain_loop(Path("runs/pretrain")))
     """Length, schedule, precision and folder of the run. Where the default length stands, XGPT takes 5,000 steps of 256
     captions, which are as many sentences."""
@@ -125,6 +126,6 @@ def _judge(
             f"expected --loop.keep of at least {BEST} beside --validation, found {loop.keep}: the best {BEST} of the "
             "checkpoints that are kept are averaged, so keep 8, for example, and save them with --loop.save-every"
         )
-    store = Store.open(validation, prepared.vocabulary.codebook.fingerprint)
+    store = Store.open(validation, prepared.store.fingerprint)
     check_words(store, prepared.store.tokenizer, "captioner", "the captioner's folder, or its store's")
     return cider_on(store, config.visual_input)

@@ -11,6 +11,7 @@ from xlxmert.models.generator.presets import PRESETS
 from xlxmert.recipes.train_store import WARM_START, Prepared, from_folder, render, render_loop
 from xlxmert.tasks.render import RenderConfig
 from xlxmert.train import TrainConfig
+from xlxmert.vision.codebook import Codebook
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,11 @@ class Options:
 
     store: Path
     """The folder that `xlxmert prepare` wrote."""
-    codebook: Path
-    """The visual vocabulary that the store's codes were made with."""
     images: Path
     """The pictures that the store was made of."""
+    codebook: Path | None = None
+    """The visual vocabulary that the store's codes were made with, or X-LXMERT's published centroids (.npy). A store of
+    published codes needs none."""
     loop: TrainConfig = field(default_factory=lambda: render_loop(Path("runs/render")))
     """Length, schedule, precision and folder of the run."""
     preset: Literal["paper", "world", "tiny"] = "world"
@@ -37,8 +39,9 @@ def run(options: Options) -> int:
     """Train, and put the generator into the checkpoint."""
     bundle = Bundle.from_pretrained(options.checkpoint) if options.checkpoint is not None else None
     prepared = Prepared.open(options.store, options.codebook)
-    if bundle is not None and bundle.vocabulary is not None:
-        mine, other = prepared.vocabulary.codebook.fingerprint, bundle.vocabulary.codebook.fingerprint
+    mine = prepared.coded("an image generator").fingerprint
+    if bundle is not None and bundle.model.centroids is not None:
+        other = Codebook(bundle.model.centroids).fingerprint
         if mine != other:
             raise XlxmertError(
                 f"expected a checkpoint of the codebook {mine}, found {other} in {options.checkpoint}: "

@@ -1,13 +1,43 @@
 """What every checkpoint that looks at pictures has: a visual vocabulary, loaded when it is first asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
+from xlxmert.core.errors import XlxmertError
 from xlxmert.vision.vocabulary import VisualVocabulary
 
 Lazy = VisualVocabulary | Callable[[], VisualVocabulary] | None
 """A visual vocabulary, a function that loads it, or nothing."""
+LOOKS = "looks"
+"""The fact of a checkpoint without a visual vocabulary that tells what it reads instead: see `told_looks`."""
+
+
+def told_looks(facts: Mapping[str, Any]) -> str:
+    """What a checkpoint that cannot look at pictures reads instead, in a few words; empty where nobody knows."""
+    found = facts.get(LOOKS)
+    if not isinstance(found, Mapping):
+        return "its detector's features" if "converted" in facts else ""
+    what = f"{found.get('tokens')} {'boxes' if found.get('boxes') else 'cells'} a picture"
+    how = [f"features of width {found['feature_width']}"] if found.get("feature_width") else []
+    how += [f"codes of the {found['codes']} centroids {found.get('codebook')}"] if found.get("codes") else []
+    files = ", ".join(map(str, found.get("files", ())))
+    return f"{' and '.join(how)}, {what}" + (f", as in {files}" if files else "")
+
+
+def cannot_look(facts: Mapping[str, Any], owner: str, option: str) -> XlxmertError:
+    """The error of an ``owner`` without a visual vocabulary that is shown a picture."""
+    reads = told_looks(facts)
+    if not reads:
+        return XlxmertError(
+            f"looking at pictures needs a {owner} with a visual vocabulary (found none in it): name another with "
+            f"{option}"
+        )
+    return XlxmertError(
+        f"looking at pictures needs a {owner} with a visual vocabulary (found none in it; it reads {reads}): give it a "
+        f"store of those (`xlxmert finetune`), or name another with {option}"
+    )
 
 
 class Looking:

@@ -48,6 +48,10 @@ PICTURES = {
 LARGEST = "largest_code"
 """What the largest code is called in the metadata of the pictures' file, so that opening need not look at them all."""
 NONE = np.zeros((0, 0), np.uint16)
+CENTROIDS = "centroids.safetensors"
+"""A store's file with the centroids of its codes, where others made these."""
+UNCODED = "none"
+"""The fingerprint of a store without codes."""
 AGAIN = "run `xlxmert prepare` again"
 
 
@@ -110,9 +114,11 @@ class Store:
             XlxmertError: the store was prepared without.
         """
         if name not in self.pictures:
+            move = "run `xlxmert prepare` with --features, and --instances for labels"
+            if name == "codes":
+                move = "read features instead (visual-input features, targets features), or prepare with a codebook"
             raise XlxmertError(
-                f"expected the pictures' {name} in {self.folder}, found only {', '.join(self.pictures)}: "
-                "run `xlxmert prepare` with --features, and --instances for labels"
+                f"expected the pictures' {name} in {self.folder}, found only {', '.join(self.pictures)}: {move}"
             )
         return self.pictures[name]
 
@@ -223,6 +229,11 @@ class Store:
             raise XlxmertError(
                 f"expected a store of format {FORMAT} in {folder}, found something else: run `xlxmert prepare`"
             )
+        if codebook is not None and facts["codebook"] == UNCODED != codebook:
+            raise XlxmertError(
+                f"expected codes of the codebook {codebook} in {folder}, found features without codes: "
+                "leave --codebook out"
+            )
         if codebook is not None and facts["codebook"] != codebook:
             raise XlxmertError(
                 f"expected codes of the codebook {codebook} in {folder}, found {facts['codebook']}: "
@@ -255,6 +266,7 @@ def write_store(
     codebook: str,
     size: int,
     facts: Mapping[str, Any] | None = None,
+    centroids: np.ndarray | None = None,
 ) -> Store:
     """Write a store as a whole: into a sibling folder first, which then takes the place of an earlier store.
 
@@ -267,9 +279,10 @@ def write_store(
         sentences: in any order; their ``picture`` indexes ``pictures``.
         tokenizer: turns texts into ids.
         answers: the table for questions.
-        codebook: fingerprint of the codebook; "none" without codes.
+        codebook: fingerprint of the codebook; `UNCODED` without codes.
         size: K, the number of codes; 0 without.
         facts: anything else worth keeping, as JSON: ``labels`` and ``attributes`` count those that there are.
+        centroids: (K, F) of codes that others made, so that training needs no other file.
 
     Raises:
         XlxmertError: the folder holds something else, a code is out of range, or the disk is full.
@@ -288,6 +301,8 @@ def write_store(
     write_arrays(part / "pictures.safetensors", whole, told)
     arrays = _ragged(sentences, tokenizer, answers)
     write_arrays(part / "sentences.safetensors", arrays)
+    if centroids is not None:
+        write_arrays(part / CENTROIDS, {"centroids": centroids}, {"fingerprint": codebook})
     tokenizer.save(part / "tokenizer.json")
     answers.save(part / "answers.json")
     content = {"format": FORMAT, "codebook": codebook, "codes": size, "pictures": list(picture_ids), **(facts or {})}

@@ -121,6 +121,11 @@ def check_fit(bundle: Bundle, store: Store, config: FinetuneConfig) -> None:
                 f"in {store.folder}: prepare it with --codebook and the checkpoint's codebook.safetensors"
             )
     check_words(store, bundle.tokenizer, "checkpoint", "the checkpoint's folder")
+    if config.visual_input == "codes" and model.centroids is None:
+        raise XlxmertError(
+            "expected a checkpoint with codes, found one that reads features: fine-tune it on features "
+            "(--answering.visual-input features, --nlvr2.visual-input features or --retrieval.visual-input features)"
+        )
     if config.visual_input == "features" and model.config.code_input != "centroids":
         raise XlxmertError(
             f"expected a checkpoint that reads features (code_input 'centroids'), found '{model.config.code_input}': "

@@ -26,7 +26,7 @@ from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.kept_out import KeptOut
 from xlxmert.data.pretraining import KINDS, ToldPicture, plain_answers, read_pretraining
-from xlxmert.data.store import Sentence, Store, write_store
+from xlxmert.data.store import UNCODED, Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.recipes.gather import NOTHING_HELD, HeldOut
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
@@ -181,6 +181,7 @@ def mix(
         arrays = rows.arrays()
         counts: dict[str, Any] = {}  # filled while the sentences are written, before it is
         facts: dict[str, Any] = {"sources": [path.name for path in told] + sources.names, "mixture": counts}
+        facts |= {"looked": sources.names} if sources.images is None else {}
         facts |= {name: most for name, most in (("labels", LABELS), ("attributes", ATTRIBUTES)) if name in arrays}
         codebook = look.codebook
         store = write_store(
@@ -190,9 +191,10 @@ def mix(
             _sentences(told, places, tokenizer, recipe, tally, counts),
             tokenizer,
             table,
-            codebook.fingerprint if codebook is not None else "none",
+            codebook.fingerprint if codebook is not None else UNCODED,
             len(codebook) if codebook is not None else 0,
             facts,
+            codebook.centroids.numpy() if codebook is not None and sources.images is None else None,
         )
     return Mixed(store, tally, look.unreadable)
 

@@ -9,6 +9,7 @@ into it.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import torch
 
 from xlxmert.convert.bert import start_from_bert
 from xlxmert.convert.folder import Bundle
-from xlxmert.core.errors import XlxmertError
+from xlxmert.convert.looking import LOOKS, told_looks
+from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.images import load_picture
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.pictures import PictureFolder
@@ -28,10 +30,12 @@ from xlxmert.models.config import ModelConfig
 from xlxmert.models.families import build
 from xlxmert.models.generator import Discriminator, Generator, GeneratorConfig
 from xlxmert.models.generator.presets import opponent_of
+from xlxmert.recipes.opened import card, looks, open_codebook, own_centroids
 from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
 from xlxmert.tasks.render import RenderConfig, RenderTask, mean_patches
 from xlxmert.train import TrainConfig, train
 from xlxmert.vision.backbone import load_backbone
+from xlxmert.vision.codebook import Codebook
 from xlxmert.vision.vocabulary import VisualVocabulary
 
 MOST_PATCHES = 10_000
@@ -68,46 +72,106 @@ standard deviations of about ten, so that the small weight makes the two losses 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A store and the visual vocabulary that its codes were made with."""
+    """A store and what its codes or features were made with."""
 
     store: Store
-    vocabulary: VisualVocabulary
+    vocabulary: VisualVocabulary | None = None
+    """How its pictures were looked at; None where others did and published codes or features."""
+    centroids: Codebook | None = None
+    """Of codes that others made."""
 
     @classmethod
-    def open(cls, store: Path, codebook: Path) -> "Prepared":
+    def open(cls, store: Path, codebook: Path | None = None) -> "Prepared":
         """Open both.
+
+        Args:
+            store: what `xlxmert prepare` or the recipe `mixture` wrote.
+            codebook: see `open_codebook`; None where the store holds its centroids or has no codes.
 
         Raises:
             XlxmertError: one is unreadable, or they do not belong together.
         """
-        vocabulary = VisualVocabulary.load(codebook)
-        return cls(Store.open(store, vocabulary.codebook.fingerprint), vocabulary)
+        if codebook is None:
+            opened = Store.open(store)
+            return cls(opened, None, own_centroids(opened))
+        found = open_codebook(codebook)
+        if isinstance(found, Codebook):
+            return cls(Store.open(store, found.fingerprint), None, found)
+        return cls(Store.open(store, found.codebook.fingerprint), found)
+
+    @property
+    def codebook(self) -> Codebook | None:
+        """Of the codes; None where there are none."""
+        return self.centroids if self.vocabulary is None else self.vocabulary.codebook
+
+    def coded(self, what: str) -> Codebook:
+        """The codebook, for what needs one.
+
+        Raises:
+            UsageError: the store has features without codes.
+        """
+        if self.codebook is None:
+            raise UsageError(
+                f"expected codes in {self.store.folder} for {what}, found {', '.join(self.store.pictures)} alone: "
+                "train LXMERT on them, --preset lxmert --objectives.policy all --objectives.targets features labels "
+                "attributes --objectives.visual-input features --objectives.visual-mask bernoulli "
+                "--objectives.rare-first 0"
+            )
+        return self.codebook
+
+    @property
+    def width(self) -> int:
+        """F, the width of a feature."""
+        return self.store.feature_width if self.codebook is None else self.codebook.width
+
+    def grid(self, otherwise: int) -> int:
+        """Cells per side of the grid; ``otherwise`` where the visual tokens are boxes.
+
+        Raises:
+            XlxmertError: the tokens are neither.
+        """
+        if "boxes" in self.store.pictures:
+            return otherwise
+        side = math.isqrt(self.store.tokens)
+        if side**2 != self.store.tokens:
+            raise XlxmertError(
+                f"expected the cells of a square grid in {self.store.folder}, found {self.store.tokens} visual tokens "
+                "without boxes: prepare it from features with boxes, or of a grid"
+            )
+        return side
 
     def model(self, shape: ModelConfig, seed: int) -> Transformer:
         """A fresh model of this shape and the data's sizes, with the heads that the shape has, centroids loaded."""
         config = dataclasses.replace(
             shape,
             vocabulary=self.store.tokenizer.size,
-            codes=len(self.vocabulary.codebook) if shape.codes else 0,
+            codes=len(self.coded("a model that predicts them")) if shape.codes else 0,
             labels=self.store.count("labels") if shape.labels else 0,
             attributes=self.store.count("attributes") if shape.attributes else 0,
-            feature_width=self.vocabulary.width,
+            feature_width=self.width,
             answers=len(self.store.answers),
-            grid=self.vocabulary.spec.grid,
+            grid=self.grid(shape.grid),
         )
         torch.manual_seed(seed)
         model = build(config)
-        if config.codes:
-            model.load_centroids(self.vocabulary.codebook.centroids)
+        if config.codes and self.codebook is not None:
+            model.load_centroids(self.codebook.centroids)
         return model
 
     def bundle(self, model: Transformer, generator: Generator | None, facts: dict[str, object]) -> Bundle:
-        """A checkpoint of this data; ``most_words`` and ``caption_words`` are read off the store."""
+        """A checkpoint of this data; ``most_words`` and ``caption_words`` are read off the store.
+
+        Where others looked at the pictures, it tells which features or codes it wants.
+        """
         lengths = self.store.lengths()
         captions = lengths[self.store.of_kind("caption")]
         low, high = (int(v) for v in np.quantile(captions, [0.005, 0.995])) if len(captions) else (4, 14)
         known = {"most_words": int(lengths.max()), "caption_words": [low, high], **facts}
-        return Bundle(model, self.store.tokenizer, self.vocabulary, generator, self.store.answers, facts=known)
+        text = ""
+        if self.vocabulary is None:
+            known |= {LOOKS: looks(self.store)}
+            text = card(model.config.family, told_looks(known))
+        return Bundle(model, self.store.tokenizer, self.vocabulary, generator, self.store.answers, text, known)
 
 
 def pretrain(
@@ -153,9 +217,9 @@ def render(
         loop: length, schedule and folder of the run.
     """
     torch.manual_seed(loop.seed)
-    vocabulary = prepared.vocabulary
-    rows = len(vocabulary.codebook) if shape.codes else 0
-    shape = dataclasses.replace(shape, feature_width=vocabulary.width, grid=vocabulary.spec.grid, codes=rows)
+    codebook = prepared.coded("an image generator")
+    rows = len(codebook) if shape.codes else 0
+    shape = dataclasses.replace(shape, feature_width=codebook.width, grid=prepared.grid(shape.grid), codes=rows)
     codes, backbone = np.array(prepared.store.codes), load_backbone(deepest=8) if config.perceptual else None
     generator = Generator(shape)
     if shape.codes and shape.patches and not (loop.out / "checkpoints").exists():
@@ -163,8 +227,8 @@ def render(
         generator.start_from(patches, counts.sqrt())
     opponent = None
     if config.adversarial_from >= 0:
-        opponent = Discriminator(opponent_of(shape, len(vocabulary.codebook)))
-    task = RenderTask(generator, opponent, pictures, codes, vocabulary.codebook.centroids, config, backbone, loop.seed)
+        opponent = Discriminator(opponent_of(shape, len(codebook)))
+    task = RenderTask(generator, opponent, pictures, codes, codebook.centroids, config, backbone, loop.seed)
     facts = {
         "render": dataclasses.asdict(config),
         "generator": shape.to_dict(),

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from xlxmert.convert.captioner import Captioner
+from xlxmert.convert.looking import cannot_look
 from xlxmert.core.axes import Float, Int, Tensor, UInt8
-from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.errors import UsageError
 from xlxmert.models.xgpt import CachedWriter, PlainWriter
 from xlxmert.sampling import Beam, Decoding, Hypothesis
 from xlxmert.studio.devices import pick_device
@@ -92,10 +93,7 @@ class Describer:
         """
         vocabulary = self.captioner.vocabulary
         if vocabulary is None:
-            raise XlxmertError(
-                "looking at pictures needs a captioner with a visual vocabulary (found none in it): "
-                "name another with --model"
-            )
+            raise cannot_look(self.captioner.facts, "captioner", "--model")
         return vocabulary.encode(pixels) if self.captioner.visual_input == "codes" else vocabulary.features(pixels)
 
     @torch.inference_mode()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from xlxmert.convert.folder import Bundle
+from xlxmert.convert.looking import cannot_look
 from xlxmert.core.axes import Float, Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.answers import AnswerTable
@@ -50,10 +51,7 @@ class Teller:
         """
         vocabulary = self.bundle.vocabulary
         if vocabulary is None:
-            raise XlxmertError(
-                "looking at pictures needs a checkpoint with a visual vocabulary (found none in it; a converted one "
-                "has none, since published models look with a detector): name another with --checkpoint"
-            )
+            raise cannot_look(self.bundle.facts, "checkpoint", "--checkpoint")
         return vocabulary.encode(pictures)
 
     @torch.inference_mode()

@@ -1,0 +1,195 @@
+"""Stores of published codes and features: from small files in their formats to checkpoints, by the command line."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xlxmert.cli.main import main
+from xlxmert.convert.folder import Bundle
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import read_json
+from xlxmert.core.images import save_png
+from xlxmert.data.features import SeenPicture
+from xlxmert.data.pretraining import ToldPicture, write_pretraining
+from xlxmert.data.store import Store
+from xlxmert.data.tsv_features import write_tsv_features
+from xlxmert.recipes import mixture
+from xlxmert.recipes.train_store import Prepared
+from xlxmert.studio import Studio
+from xlxmert.testing.tiny import tiny_pictures
+from xlxmert.vision.codebook import Codebook
+
+COUNT, WIDTH = 4, 6
+NAMES = [f"COCO_train2014_{number:012d}" for number in range(COUNT)]
+LOOP = ["--loop.steps", "2", "--loop.batch-size", "4", "--loop.quiet", "--loop.device", "cpu"]
+LXMERT = [
+    "--objectives.policy", "all", "--objectives.visual-input", "features", "--objectives.visual-mask", "bernoulli",
+    "--objectives.rare-first", "0", "--objectives.optim.muon-lr", "0", "--objectives.targets", "features",
+]  # fmt: skip
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """Four pictures with a caption and a question each."""
+    torch.set_num_threads(1)
+    sentences = {"mscoco": ("a red car",), "vqa": ("is it red ?",)}
+    pictures = [ToldPicture(name, sentences, {"vqa": ({"yes": 1.0, "no": 0.3},)}) for name in NAMES]
+    write_pretraining(tmp_path / "train.json", pictures)
+    return tmp_path / "train.json"
+
+
+def mixed(told: Path, monkeypatch: pytest.MonkeyPatch, *words: object) -> Path:
+    out = told.parent / "store"
+    command = ["mixture", "--out", out, "--told", told, *words]
+    monkeypatch.setattr("sys.argv", [str(word) for word in command])
+    mixture.main()
+    return out
+
+
+def centroids_of(folder: Path, grid: int = 8) -> tuple[np.ndarray, list[object]]:
+    """Centroids and codes as X-LXMERT publishes them."""
+    centroids = np.random.default_rng(0).normal(size=(20, WIDTH)).astype(np.float32)
+    np.save(folder / "c.npy", centroids)
+    codes = {name: (np.arange(grid**2) + place) % 20 for place, name in enumerate(NAMES)}
+    (folder / "codes.pkl").write_bytes(pickle.dumps(codes))
+    return centroids, ["--clusters", folder / "codes.pkl", "--centroids", folder / "c.npy"]
+
+
+def boxes_of(folder: Path, count: int = 3) -> list[object]:
+    """LXMERT's features of some boxes."""
+    rng = np.random.default_rng(0)
+    sides = np.array([[0, 0, 0.5, 0.5], [0.1, 0.2, 0.9, 1], [0, 0, 1, 1]], np.float32)[:count]
+
+    def seen(name: str) -> SeenPicture:
+        features = rng.random((count, WIDTH), np.float32)
+        return SeenPicture(name, features, sides, np.arange(count), None, np.arange(count))
+
+    write_tsv_features(folder / "boxes.tsv", ((seen(name), 640, 480) for name in NAMES))
+    return ["--tsv", folder / "boxes.tsv"]
+
+
+def small(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A preset of the paper's choices with the sizes of a test."""
+    import dataclasses
+
+    from xlxmert.models.families import PRESETS
+
+    sizes = {"width": 32, "heads": 2, "feed_forward": 64, "language_layers": 1, "relation_layers": 1, "cross_layers": 1}
+    monkeypatch.setitem(PRESETS, name, dataclasses.replace(PRESETS[name], **sizes, max_text=32))
+
+
+def trained(store: Path, *words: object) -> Path:
+    run = store.parent / "run"
+    command = ["pretrain", "--store", store, "--loop.out", run, *LOOP, *words]
+    assert main([str(word) for word in command]) == 0
+    return run / "checkpoint"
+
+
+def looks_nowhere(checkpoint: Path, picture: Path, capsys: pytest.CaptureFixture[str], *reads: str) -> None:
+    """Every way to a picture ends in one line that says what the checkpoint reads instead."""
+    capsys.readouterr()
+    for verb in (["caption", picture], ["answer", picture, "is it red ?"], ["match", picture, "--text", "a red car"]):
+        assert main([str(word) for word in [*verb, "--checkpoint", checkpoint]]) == 1
+        said = capsys.readouterr().err.strip()
+        assert said.count("\n") == 0 and said.startswith("error: looking at pictures needs a checkpoint"), said
+        assert all(each in said for each in (*reads, "xlxmert finetune", "--checkpoint")), said
+
+
+def test_codes_and_centroids_train_an_x_lxmert_that_says_what_it_reads(
+    told: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = told.parent
+    centroids, words = centroids_of(folder)
+    store = mixed(told, monkeypatch, *words)
+    small(monkeypatch, "x-lxmert")
+    checkpoint = trained(store, "--preset", "x-lxmert")
+    bundle = Bundle.from_pretrained(checkpoint)
+    assert bundle.vocabulary is None and bundle.model.config.codes == 20 and bundle.model.config.grid == 8
+    assert bundle.model.centroids is not None and np.array_equal(bundle.model.centroids.numpy(), centroids)
+    assert bundle.facts["looks"] == {
+        "tokens": 64, "boxes": False, "feature_width": 0, "codes": 20, "files": ["c.npy", "codes.pkl"],
+        "codebook": Codebook(torch.from_numpy(centroids)).fingerprint,
+    }  # fmt: skip
+    assert "no pictures" in bundle.card and "codes.pkl" in bundle.card
+    save_png(folder / "a.png", tiny_pictures(1)[0])
+    looks_nowhere(checkpoint, folder / "a.png", capsys, "codes of the 20 centroids", "64 cells", "codes.pkl")
+    with pytest.raises(XlxmertError, match="codes of the 20 centroids"):
+        Studio(bundle, "cpu").answer(folder / "a.png", "is it red ?")
+    # questions of the same store, and the image generator
+    tuned = ["finetune", "vqa", "--store", store, "--checkpoint", checkpoint, "--loop.out", folder / "vqa", *LOOP]
+    assert main([str(word) for word in tuned]) == 0
+    assert Bundle.from_pretrained(folder / "vqa/checkpoint").facts["looks"]["codes"] == 20
+    for name, picture in zip(NAMES, tiny_pictures(COUNT), strict=True):
+        save_png(folder / "pictures" / f"{name}.png", picture)
+    render = ["render", "--store", store, "--images", folder / "pictures", "--preset", "tiny", *LOOP]
+    render += ["--loop.out", folder / "render", "--checkpoint", checkpoint, "--losses.perceptual", "0"]
+    assert main([str(word) for word in render]) == 0
+    assert Studio(Bundle.from_pretrained(checkpoint), "cpu").paint("a red car")[0].picture.ndim == 3
+
+
+def test_boxes_with_labels_train_an_lxmert_that_is_tuned_on_questions(
+    told: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = told.parent
+    store = mixed(told, monkeypatch, *boxes_of(folder))
+    small(monkeypatch, "lxmert")
+    checkpoint = trained(store, "--preset", "lxmert", *LXMERT, "labels", "attributes")
+    bundle = Bundle.from_pretrained(checkpoint)
+    config = bundle.model.config
+    assert (config.codes, config.labels, config.attributes, config.feature_width) == (0, 1600, 400, WIDTH)
+    assert bundle.facts["looks"]["boxes"] and bundle.facts["looks"]["files"] == ["boxes.tsv"]
+    save_png(folder / "a.png", tiny_pictures(1)[0])
+    looks_nowhere(checkpoint, folder / "a.png", capsys, "features of width 6", "3 boxes a picture", "boxes.tsv")
+    tuned = ["finetune", "vqa", "--store", store, "--checkpoint", checkpoint, "--loop.out", folder / "vqa", *LOOP]
+    assert main([str(word) for word in tuned]) == 1
+    assert "--answering.visual-input features" in capsys.readouterr().err
+    assert main([str(word) for word in [*tuned, "--answering.visual-input", "features"]]) == 0
+    again = Bundle.from_pretrained(folder / "vqa/checkpoint")
+    assert again.answers == bundle.answers and again.facts["looks"] == bundle.facts["looks"]
+
+
+def test_a_grid_of_features_trains_without_labels(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(told.parent / "grid.h5", "w") as file:
+        for place, name in enumerate(NAMES):
+            file.create_group(name)["features"] = np.full((2, 2, WIDTH), place, np.float32)
+    store = mixed(told, monkeypatch, "--h5", told.parent / "grid.h5")
+    small(monkeypatch, "lxmert-grid")
+    model = Bundle.from_pretrained(trained(store, "--preset", "lxmert-grid", *LXMERT)).model
+    assert (model.config.grid, model.config.labels, model.config.feature_width) == (2, 0, WIDTH)
+
+
+def test_what_does_not_belong_together_is_one_line(
+    told: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = told.parent
+    store = mixed(told, monkeypatch, *centroids_of(folder)[1])
+    fingerprint = Store.open(store).fingerprint
+    assert Prepared.open(store, folder / "c.npy").store.fingerprint == fingerprint
+    np.save(folder / "other.npy", np.ones((20, WIDTH), np.float32))
+    uncoded = mixed_boxes(folder, told, monkeypatch)
+    (folder / "odd").mkdir()
+    cases: list[tuple[list[object], int, str]] = [
+        (["--store", store, "--codebook", folder / "other.npy"], 1, f"found {fingerprint}"),
+        (["--store", store, "--codebook", folder / "none.npy"], 1, "expected centroids at"),
+        (["--store", uncoded, "--codebook", folder / "c.npy"], 1, "found features without codes: leave --codebook out"),
+        (["--store", uncoded], 2, "expected codes in"),
+    ]
+    capsys.readouterr()
+    for words, code, message in cases:
+        assert main([str(word) for word in ["pretrain", "--loop.out", folder / "run", *words]]) == code
+        said = capsys.readouterr().err.strip()
+        assert message in said and said.count("\n") == 0, said
+    (store / "centroids.safetensors").unlink()
+    assert main(["pretrain", "--store", str(store), "--loop.out", str(folder / "run")]) == 2
+    assert f"expected --codebook with the visual vocabulary of {store}" in capsys.readouterr().err
+    assert read_json(store / "store.json")["looked"] == ["c.npy", "codes.pkl"]
+
+
+def mixed_boxes(folder: Path, told: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    store = mixed(told, monkeypatch, *boxes_of(folder), "--out", folder / "boxes")
+    assert store != folder / "boxes"
+    return folder / "boxes"
