@@ -14,6 +14,7 @@ from xlxmert.core.threads import wait_actively
 VERBS = {
     "world": "write the built-in world as data-set files",
     "codebook": "fit the visual vocabulary",
+    "features": "read pictures with a published detector",
     "prepare": "turn pictures and annotations into codes and sentences",
     "pretrain": "train the transformer; resumable",
     "render": "train the image generator",

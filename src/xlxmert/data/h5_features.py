@@ -1,4 +1,4 @@
-"""X-LXMERT's grid and box features, from ``maskrcnn_train_grid8.h5``, ``maskrcnn_train_boxes36.h5`` and their like.
+"""X-LXMERT's grid and box features, from and to ``maskrcnn_train_grid8.h5``, ``…_boxes36.h5`` and their like.
 
 Each picture is a group that is named after its file. A grid's group has ``features`` (8, 8, 2048); a group of boxes has
 ``features`` (36, 2048), ``obj_id`` (36,), ``boxes`` (36, 4) in pixels, ``img_w`` and ``img_h``
@@ -6,13 +6,14 @@ Each picture is a group that is named after its file. A grid's group has ``featu
 """
 
 import contextlib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import atomic_path
 from xlxmert.data.entries import Entry, brief
 from xlxmert.data.features import SeenPicture, check_features, is_wanted, normalised
 from xlxmert.data.records import Id
@@ -35,7 +36,7 @@ def read_h5_features(path: Path, wanted: Container[Id] | None = None, flat: bool
         XlxmertError: h5py is not installed; the file is missing, cut short or of another format, a number is not
             finite, a picture has another number of features than the first, or a box is broken.
     """
-    h5py = _h5py()
+    h5py = load_h5py()
     with _opened(h5py, Path(path)) as file:
         shape: tuple[int, ...] = ()
         if not len(file):
@@ -50,11 +51,59 @@ def read_h5_features(path: Path, wanted: Container[Id] | None = None, flat: bool
                 yield picture
 
 
-def _h5py() -> Any:
+def write_h5_features(
+    path: Path, pictures: Iterable[tuple[SeenPicture, int, int]], facts: Mapping[str, str] | None = None
+) -> None:
+    """Write such a file, whole or not at all, from pictures with their widths and heights.
+
+    Args:
+        path: where to.
+        pictures: grids, or boxes with their labels; each once.
+        facts: how they were made, kept as the file's attributes, which others pass over.
+
+    Raises:
+        XlxmertError: h5py is not installed, a grid is not square, boxes have no labels, a picture's name cannot be a
+            group's, or the file cannot be written.
+    """
+    h5py = load_h5py("writing")
+    with atomic_path(path) as part, h5py.File(part, "w") as file:
+        file.attrs.update(facts or {})
+        for picture, width, height in pictures:
+            if "/" in picture.picture_id or picture.picture_id in ("", ".") or picture.picture_id in file:
+                raise XlxmertError(
+                    f"expected pictures of different names without slashes for {path}, found {picture.picture_id!r}: "
+                    "rename it"
+                )
+            group = file.create_group(picture.picture_id)
+            for name, content in _contents(picture, width, height).items():
+                group[name] = content
+
+
+def _contents(picture: SeenPicture, width: int, height: int) -> dict[str, Any]:
+    """The data sets of a picture's group, as the authors wrote them."""
+    count, features = len(picture.features), picture.features.astype(np.float32)
+    if picture.boxes is None:
+        side = round(count**0.5)
+        if side * side != count:
+            raise XlxmertError(f"expected a square grid of picture {picture.picture_id!r}, found {count} cells")
+        return {"features": features.reshape(side, side, -1)}
+    if picture.labels is None:
+        raise XlxmertError(f"expected labels beside the boxes of picture {picture.picture_id!r}, found none")
+    sides = np.array([width, height, width, height])
+    boxes = (picture.boxes * sides).astype(np.float32)
+    return {"features": features, "obj_id": picture.labels, "boxes": boxes, "img_w": width, "img_h": height}
+
+
+def load_h5py(doing: str = "reading") -> Any:
+    """The library.
+
+    Raises:
+        XlxmertError: it is not installed.
+    """
     try:
         import h5py
     except ImportError as error:
-        raise XlxmertError("reading h5 features needs h5py: install the extra, pip install 'xlxmert[h5]'") from error
+        raise XlxmertError(f"{doing} h5 features needs h5py: install the extra, pip install 'xlxmert[h5]'") from error
     return h5py
 
 

@@ -1,7 +1,7 @@
 """From pictures to visual tokens: the features of grid cells, or of the boxes in which things were found."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,16 +53,19 @@ class RegionReader:
         detector: with its weights.
         batch: at most so many pictures at once.
         half: compute in bfloat16 (autocast); boxes and overlaps stay in single precision.
+        told: is told after each batch how many pictures were in it.
 
     Raises:
         UsageError: ``batch`` is below 1.
     """
 
-    def __init__(self, detector: Detector, batch: int = 1, half: bool = False) -> None:
+    def __init__(
+        self, detector: Detector, batch: int = 1, half: bool = False, told: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Take the parts; see the class."""
         if batch < 1:
             raise UsageError(f"expected a batch of at least 1 picture, found {batch}")
-        self.detector, self.batch, self.half = detector, batch, half
+        self.detector, self.batch, self.half, self.told = detector, batch, half, told
 
     @torch.inference_mode()
     def grid(self, pictures: Sequence[Picture], cells: int = 8) -> Float[Tensor, "B N F"]:
@@ -113,6 +116,7 @@ class RegionReader:
             for start in range(0, len(numbers), self.batch):
                 group = numbers[start : start + self.batch]
                 yield group, torch.stack([prepared[number].pixels for number in group]).to(self.detector.device)
+                self.told(len(group))
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         kind = self.detector.device.type
