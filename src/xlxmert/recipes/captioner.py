@@ -66,19 +66,20 @@ def captioner_loop(
 
 def fresh(prepared: Prepared, shape: XgptConfig, seed: int, visual_input: VisualInput = "features") -> Xgpt:
     """A model of this shape, sized by the data: a codebook if it reads codes, no learned places for boxes."""
-    codes = len(prepared.vocabulary.codebook) if shape.codes or visual_input == "codes" else 0
+    wants = shape.codes or visual_input == "codes"
+    codes = len(prepared.coded("a captioner that reads them")) if wants else 0
     config = dataclasses.replace(
         shape,
         vocabulary=prepared.store.tokenizer.size,
         codes=codes,
-        feature_width=prepared.vocabulary.width,
-        grid=prepared.vocabulary.spec.grid,
+        feature_width=prepared.width,
+        grid=prepared.grid(shape.grid),
         grid_position="box" if "boxes" in prepared.store.pictures else shape.grid_position,
     )
     torch.manual_seed(seed)
     model = Xgpt(config)
-    if codes:
-        model.load_centroids(prepared.vocabulary.codebook.centroids)
+    if codes and prepared.codebook is not None:
+        model.load_centroids(prepared.codebook.centroids)
     return model
 
 
@@ -101,7 +102,8 @@ def train_captioner(prepared: Prepared, start: XgptConfig | Xgpt, config: Genera
     else:
         model = fresh(prepared, start, loop.seed, config.visual_input)
     facts |= {"model": model.config.to_dict()}
-    task = GenerativeTask(model, prepared.store, config, loop.seed)
+    centroids = None if prepared.codebook is None else prepared.codebook.centroids
+    task = GenerativeTask(model, prepared.store, config, loop.seed, centroids)
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Xgpt)
     return average.eval()
@@ -164,7 +166,8 @@ def finetune_captioner(
     if isinstance(config, SelfCriticalConfig):
         task = SelfCriticalTask(model, store, config, word_ids(store.tokenizer), loop.seed)
     else:
-        task = GenerativeTask(model, store, config, loop.seed)
+        centroids = None if captioner.vocabulary is None else captioner.vocabulary.codebook.centroids
+        task = GenerativeTask(model, store, config, loop.seed, centroids)
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Xgpt)
     return _finished(captioner, store, average.eval(), config, loop)
