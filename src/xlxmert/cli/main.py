@@ -12,6 +12,7 @@ from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.threads import wait_actively
 
 VERBS = {
+    "train": "walk the whole road on a folder of pictures with captions",
     "world": "write the built-in world as data-set files",
     "codebook": "fit the visual vocabulary",
     "features": "read pictures with a published detector",
@@ -36,7 +37,7 @@ VERBS = {
 }
 """Every verb in the road's order; ``xlxmert.cli.<verb>`` has a dataclass ``Options`` and ``run(options) -> int``."""
 
-TRAINING = ("pretrain", "render", "finetune", "demo")
+TRAINING = ("train", "pretrain", "render", "finetune", "demo")
 """Verbs that train, or may."""
 
 

@@ -60,15 +60,6 @@ def model_card(bundle: Bundle, scores: Mapping[str, Mapping[str, float]], traini
         scores: measured scores by split.
         training: names and values of how it was trained.
     """
-    config, generator = bundle.model.config, bundle.generator
-    weights = sum(p.numel() for p in bundle.model.parameters())
-    painter = sum(p.numel() for p in generator.parameters()) if generator is not None else 0
-    layers = "/".join(str(getattr(config, name)) for name in config.layers_of)
-    names = ", ".join(name.removesuffix("_layers") for name in config.layers_of)
-    vocabulary = bundle.vocabulary
-    taught = (
-        "" if vocabulary is None or vocabulary.embedding is None else ", taught by boxes of things in training pictures"
-    )
     told = "\n".join(f"- {name}: {value}" for name, value in training.items())
     return f"""# X-LXMERT on the built-in world
 
@@ -76,10 +67,7 @@ Paints, captions, answers and matches pictures of the built-in world of xlxmert:
 256x256 pixels.
 Apache-2.0; the sprites in its training pictures are Microsoft's Fluent Emoji (MIT).
 
-- transformer: {weights:,} parameters, width {config.width}, layers {layers} ({names})
-- visual vocabulary: {config.codes} codes on an {config.grid}x{config.grid} grid{taught}
-- text: {config.vocabulary} word pieces, {config.answers} answers
-- image generator: {painter:,} parameters
+{_parts(bundle)}
 {told}
 
 ## Measured
@@ -93,6 +81,52 @@ The scores, their definitions and the commands that measured them: docs/results.
 It knows the words of the built-in world and nothing else; a photograph is as foreign to it as a word that it never
 read.
 Objects stand on a lattice of half the grid's width in its training pictures, so that is where it paints them.
+"""
+
+
+def _parts(bundle: Bundle) -> str:
+    """The sizes of a checkpoint, as a list."""
+    config, generator = bundle.model.config, bundle.generator
+    weights = sum(p.numel() for p in bundle.model.parameters())
+    painter = sum(p.numel() for p in generator.parameters()) if generator is not None else 0
+    layers = "/".join(str(getattr(config, name)) for name in config.layers_of)
+    names = ", ".join(name.removesuffix("_layers") for name in config.layers_of)
+    vocabulary = bundle.vocabulary
+    taught = (
+        "" if vocabulary is None or vocabulary.embedding is None else ", taught by boxes of things in training pictures"
+    )
+    return f"""- transformer: {weights:,} parameters, width {config.width}, layers {layers} ({names})
+- visual vocabulary: {config.codes} codes on an {config.grid}x{config.grid} grid{taught}
+- text: {config.vocabulary} word pieces, {config.answers} answers
+- image generator: {painter:,} parameters"""
+
+
+def folder_card(bundle: Bundle, name: str, scores: Mapping[str, float], held: int) -> str:
+    """The card of a checkpoint of one's own pictures, as Markdown.
+
+    Args:
+        bundle: with the facts of its training.
+        name: of the pictures' folder.
+        scores: measured on pictures that were kept out.
+        held: how many.
+    """
+    facts, plan = bundle.facts, bundle.facts["plan"]
+    rows = "\n".join(f"| {score} | {value:.4g} |" for score, value in scores.items())
+    measured = f"On {held} pictures that were kept out:\n\n| score | |\n|---|---:|\n{rows}" if scores else "Nothing."
+    return f"""# X-LXMERT on {name}
+
+Paints, captions and matches pictures like the {facts["pictures"]:,} of the folder {name} that it was trained on.
+
+{_parts(bundle)}
+- training: {plan["pretrain_steps"]:,} steps of the transformer, {plan["render_steps"]:,} of the image generator
+
+## Measured
+
+{measured}
+
+## Limits
+
+It knows the words of these pictures' captions and nothing else.
 """
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +110,7 @@ def fit_codebook(
     recipe: CodebookRecipe = CodebookRecipe(),
     device: torch.device | str = "cpu",
     progress: Progress = no_progress,
+    paths: Sequence[Path] | None = None,
 ) -> Fitted:
     """Fit a visual vocabulary on the pictures under a folder.
 
@@ -118,11 +119,12 @@ def fit_codebook(
         recipe: see `CodebookRecipe`.
         device: where the backbone runs.
         progress: is told how many pictures were looked at.
+        paths: look at these of the folder's pictures; by default at all.
 
     Raises:
         XlxmertError: the folder holds no picture, none can be read, or too few for this many codes.
     """
-    paths = _chosen(list_pictures(images, nested=True), recipe)
+    paths = _chosen(list_pictures(images, nested=True) if paths is None else paths, recipe)
     cells = len(paths) * recipe.features.cells
     if cells < recipe.codes:
         raise XlxmertError(
@@ -166,7 +168,7 @@ def cell_labels(cells: LabelledCells) -> CellLabels:
     return CellLabels(*(array.flatten(0, 1) for array in arrays))
 
 
-def _chosen(paths: list[Path], recipe: CodebookRecipe) -> list[Path]:
+def _chosen(paths: Sequence[Path], recipe: CodebookRecipe) -> list[Path]:
     """The pictures to look at, in random order: the first of them measure the statistics."""
     order = numpy_generator("codebook", recipe.seed).permutation(len(paths))
     return [paths[int(place)] for place in order[: recipe.pictures or None]]
