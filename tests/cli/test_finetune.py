@@ -182,6 +182,33 @@ def test_exact_features_are_learned_from_and_read_afterwards(run, road: Path, tm
     assert 0 < found < 1 and Studio(after, "cpu").verify(*pictures, "both pictures contain a dog")[0] != found
 
 
+def test_a_preset_starts_from_random_weights(run, road: Path, tmp_path: Path) -> None:
+    fresh = ("finetune", "vqa", "--store", road / "store", "--loop.out", tmp_path / "run", *SHORT, "--preset", "tiny")
+    code, _, err = run(*fresh, "--codebook", road / "vocabulary.safetensors")
+    assert (code, err) == (0, "")
+    after, store = Bundle.from_pretrained(tmp_path / "run" / "checkpoint"), Store.open(road / "store")
+    assert after.generator is None and after.answers == store.answers
+    assert after.facts["picture_size"] == 32 == Studio(after, "cpu").size, "as large as the store's pictures"
+    for words, said in (
+        ((*fresh, "--checkpoint", road / "checkpoint"), "expected --checkpoint or --preset, found both"),
+        (("finetune", "vqa", "--store", road / "store", "--codebook", "x"), "expected --preset beside --codebook"),
+        (("finetune", "caption", *fresh[2:]), "expected a captioner to fine-tune, found --checkpoint, --preset"),
+        (fresh, "expected --codebook with the visual vocabulary"),
+    ):
+        code, _, err = run(*words)
+        assert code == 2 and said in err and err.count("\n") == 1
+
+
+def test_pictures_are_looked_at_as_large_as_in_training(run, road: Path, tmp_path: Path) -> None:
+    bundle, store = Bundle.from_pretrained(road / "checkpoint"), Store.open(road / "store")
+    assert Studio(bundle, "cpu").size == 32  # the generator's
+    facts = {**bundle.facts, "picture_size": 64}
+    larger = Bundle(bundle.model, bundle.tokenizer, bundle.vocabulary, None, bundle.answers, facts=facts)
+    assert Studio(larger, "cpu").size == 64
+    with pytest.raises(XlxmertError, match=r"with a side of 64 pixels, as the checkpoint does, found 32 .*--size 64"):
+        check_fit(larger, store, ANSWERING)
+
+
 def test_lengths_count_epochs(run, road: Path, tmp_path: Path) -> None:
     assert (steps_of(4.0, 1000, 32), steps_of(0.5, 10, 32)) == (125, 1)
     code, _, err = tune(run, road, tmp_path, "vqa", "--epochs", 0)

@@ -10,11 +10,11 @@ import torch
 
 import xlxmert.studio.studio
 from xlxmert.convert.captioner import Captioner
+from xlxmert.convert.looking import SIZE
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.models.xgpt import Xgpt
 from xlxmert.sampling import Beam, Decoding, DiverseBeam, Greedy, Hypothesis, Nucleus, Raster
 from xlxmert.studio import Caption, Describer, Studio, describer
-from xlxmert.studio.pictures import SIZE
 from xlxmert.testing.tiny import tiny_bundle, tiny_captioner, tiny_pictures
 
 PICTURES = tiny_pictures(3)

@@ -14,7 +14,6 @@ from xlxmert.core.errors import UsageError
 from xlxmert.sampling import AnySampler, Beam, Decoding, DiverseBeam, MaskPredict, Nucleus, RandomOrder, Raster
 from xlxmert.studio import Caption, Describer
 from xlxmert.studio.describer import DECODING
-from xlxmert.studio.pictures import SIZE
 
 ORDERS: dict[str, AnySampler] = {
     "left-to-right": Raster(),
@@ -130,7 +129,7 @@ def writer(options: Options) -> tuple[int, Write]:
         judging = options.studio()
         return judging.size, lambda found: judging.caption(found, options.num, options.prefix, seed=options.seed)
     describer = Describer.from_pretrained(options.model, options.device)
-    return SIZE, lambda found: describer.caption(found, options.num, options.prefix, decoding, options.seed)
+    return describer.size, lambda found: describer.caption(found, options.num, options.prefix, decoding, options.seed)
 
 
 def _as_json(caption: Caption) -> dict[str, object]:

@@ -1,6 +1,7 @@
-"""The options of every verb that paints or measures paintings: quality, sampler, guidance, the best of how many."""
+"""Options that several verbs share: how pictures are painted, and which shapes of models there are."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import tyro
 
@@ -8,6 +9,11 @@ from xlxmert.cli.samplers import SamplerOptions
 from xlxmert.core.errors import UsageError
 from xlxmert.sampling import Guidance
 from xlxmert.studio.options import QUALITIES, PaintOptions, Quality
+
+ShapeName = Literal[
+    "x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "small", "tiny"
+]
+"""The presets of the transformer families (`xlxmert.models.families`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

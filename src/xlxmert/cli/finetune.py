@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
+from xlxmert.cli.choices import ShapeName
 from xlxmert.cli.progress import print_facts
 from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError
 from xlxmert.data.store import Store
+from xlxmert.models.families import PRESETS
 from xlxmert.recipes.captioner import finetune_captioner, of_stage
 from xlxmert.recipes.finetune import (
     ANSWERING,
@@ -22,8 +24,10 @@ from xlxmert.recipes.finetune import (
     examples_of,
     finetune,
     finetune_loop,
+    fresh,
     steps_of,
 )
+from xlxmert.recipes.train_store import Prepared
 from xlxmert.tasks.answering import AnsweringConfig
 from xlxmert.tasks.generative import GenerativeConfig
 from xlxmert.tasks.nlvr2 import Nlvr2Config
@@ -46,6 +50,10 @@ class Options:
     """The folder that `xlxmert prepare` wrote, with the checkpoint's codebook and tokenizer."""
     checkpoint: str | None = None
     """A checkpoint's folder or its name on the Hugging Face hub; by default the bundled one."""
+    preset: ShapeName | None = None
+    """Start from random weights of this shape instead of a checkpoint: what learning on the task alone gives."""
+    codebook: Path | None = None
+    """With --preset: the visual vocabulary that the store was prepared with."""
     model: str | None = None
     """caption: a captioner's folder or its name on the Hugging Face hub; by default the bundled one."""
     epochs: float | None = None
@@ -72,7 +80,7 @@ def run(options: Options) -> int:
         return _caption(options)
     if options.model is not None or options.self_critical:
         raise UsageError(f"expected the task caption for --model and --self-critical, found {options.task}: leave them")
-    bundle, store = Bundle.from_pretrained(options.checkpoint), Store.open(options.store)
+    bundle, store = _start(options)
     configs: dict[str, FinetuneConfig] = {"nlvr2": options.nlvr2, "retrieval": options.retrieval}
     config = configs.get(options.task, options.answering)
     examples = examples_of(store, config)
@@ -81,10 +89,28 @@ def run(options: Options) -> int:
     return _tell(options, examples, loop)
 
 
+def _start(options: Options) -> tuple[Bundle, Store]:
+    """What to start from, and the store.
+
+    Raises:
+        UsageError: a checkpoint and a preset are named, or a codebook without a preset.
+    """
+    if options.preset is None:
+        if options.codebook is not None:
+            raise UsageError("expected --preset beside --codebook, found none: a checkpoint brings its own codebook")
+        return Bundle.from_pretrained(options.checkpoint), Store.open(options.store)
+    if options.checkpoint is not None:
+        raise UsageError("expected --checkpoint or --preset, found both: a preset starts from random weights")
+    prepared = Prepared.open(options.store, options.codebook)
+    return fresh(prepared, PRESETS[options.preset], options.loop.seed), prepared.store
+
+
 def _caption(options: Options) -> int:
     """Fine-tune a captioner."""
-    if options.checkpoint is not None:
-        raise UsageError("expected a captioner to fine-tune, found a --checkpoint: pass its folder as --model")
+    if (options.checkpoint, options.preset, options.codebook) != (None, None, None):
+        raise UsageError(
+            "expected a captioner to fine-tune, found --checkpoint, --preset or --codebook: pass its folder as --model"
+        )
     captioner, store = Captioner.from_pretrained(options.model), Store.open(options.store)
     config = options.critical if options.self_critical else options.captioning
     captions = store.of_kind("caption")

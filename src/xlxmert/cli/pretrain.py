@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from xlxmert.cli.choices import ShapeName
 from xlxmert.cli.progress import print_facts
 from xlxmert.convert.captioner import Captioner
 from xlxmert.core.errors import UsageError
@@ -40,10 +41,7 @@ from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.train import TrainConfig
 from xlxmert.train.average import BEST, average_best
 
-PresetName = Literal[
-    "x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "tiny",
-    "xgpt", "xgpt-tiny", "xgpt-world",
-]  # fmt: skip
+PresetName = Literal[ShapeName, "xgpt", "xgpt-tiny", "xgpt-world"]
 
 
 @dataclass(frozen=True)

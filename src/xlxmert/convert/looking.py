@@ -13,6 +13,16 @@ Lazy = VisualVocabulary | Callable[[], VisualVocabulary] | None
 LOOKS = "looks"
 """The fact of a checkpoint without a visual vocabulary that tells what it reads instead: see `told_looks`."""
 
+PICTURE_SIZE = "picture_size"
+"""The fact of a checkpoint that tells the side in pixels at which its training looked at pictures."""
+SIZE = 256
+"""That side where a checkpoint does not say."""
+
+
+def picture_size(facts: Mapping[str, Any]) -> int:
+    """The side in pixels at which a checkpoint looks at pictures."""
+    return int(facts.get(PICTURE_SIZE, SIZE))
+
 
 def told_looks(facts: Mapping[str, Any]) -> str:
     """What a checkpoint that cannot look at pictures reads instead, in a few words; empty where nobody knows."""

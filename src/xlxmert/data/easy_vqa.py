@@ -1,4 +1,4 @@
-"""easy-VQA's questions about one coloured shape on a plain ground, from its own files (PyPI ``easy-vqa``, MIT).
+"""easy-VQA's questions about one coloured shape on a plain ground, from the files of the package ``easy-vqa`` (MIT).
 
 The package holds a folder for each split, ``train`` and ``test``, with ``questions.json``, a list of ``[question,
 answer, number of the picture]``, and the pictures ``images/0.png``, ``images/1.png`` and so on; beside the folders lies

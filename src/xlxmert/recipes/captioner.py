@@ -22,6 +22,7 @@ from xlxmert.core.task import OptimConfig
 from xlxmert.data.store import Store
 from xlxmert.models.xgpt import Xgpt, XgptConfig
 from xlxmert.recipes.finetune import check_words, weights_digest
+from xlxmert.recipes.opened import check_size, looked_size
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.sampling import Greedy
 from xlxmert.studio import Describer
@@ -119,7 +120,7 @@ def copied(model: Xgpt) -> Xgpt:
 def as_captioner(model: Xgpt, prepared: Prepared, config: GenerativeConfig, facts: Mapping[str, Any]) -> Captioner:
     """A trained model with its words and how it looks at pictures."""
     longest = prepared.store.longest
-    known = {"visual_input": config.visual_input, "most_words": longest, **facts}
+    known = {"visual_input": config.visual_input, "most_words": longest, **looked_size(prepared.store), **facts}
     return Captioner(model, prepared.store.tokenizer, prepared.vocabulary, facts=known)
 
 
@@ -180,6 +181,7 @@ def check_fit(captioner: Captioner, store: Store) -> None:
         XlxmertError: it was prepared with another tokenizer or visual vocabulary.
     """
     check_words(store, captioner.tokenizer, "captioner", "the captioner's folder, or its store's")
+    check_size(store, captioner.facts, "captioner")
     vocabulary = captioner.vocabulary
     if vocabulary is not None and store.fingerprint != vocabulary.codebook.fingerprint:
         raise XlxmertError(
@@ -198,6 +200,7 @@ def _finished(
     told = {"by": by, "captions": len(store.of_kind("caption")), "steps": loop.steps, "batch": loop.batch_size}
     facts = {
         **captioner.facts,
+        **looked_size(store),
         "visual_input": config.visual_input,
         "most_words": max(longest, captioner.most_words),
         "finetuned": [*captioner.facts.get("finetuned", []), told],

@@ -22,7 +22,10 @@ from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.base import Transformer
+from xlxmert.models.config import ModelConfig
 from xlxmert.models.families import build
+from xlxmert.recipes.opened import check_size, looked_size
+from xlxmert.recipes.train_store import Prepared
 from xlxmert.tasks.answering import AnsweringConfig, AnsweringTask, answered, carry_answers
 from xlxmert.tasks.nlvr2 import Nlvr2Config, Nlvr2Task
 from xlxmert.tasks.retrieval import RetrievalConfig, RetrievalTask
@@ -66,6 +69,11 @@ def finetune(bundle: Bundle, store: Store, config: FinetuneConfig, loop: TrainCo
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Transformer)
     return _finished(bundle, store, average.eval(), config, loop)
+
+
+def fresh(prepared: Prepared, shape: ModelConfig, seed: int) -> Bundle:
+    """Random weights to start from instead of a checkpoint, with the heads, words and codebook of the data."""
+    return prepared.bundle(prepared.model(shape, seed), None, {})
 
 
 def make_task(
@@ -121,6 +129,7 @@ def check_fit(bundle: Bundle, store: Store, config: FinetuneConfig) -> None:
                 f"in {store.folder}: prepare it with --codebook and the checkpoint's codebook.safetensors"
             )
     check_words(store, bundle.tokenizer, "checkpoint", "the checkpoint's folder")
+    check_size(store, bundle.facts, "checkpoint")
     if config.visual_input == "codes" and model.centroids is None:
         raise XlxmertError(
             "expected a checkpoint with codes, found one that reads features: fine-tune it on features "
@@ -176,6 +185,7 @@ def _finished(bundle: Bundle, store: Store, model: Transformer, config: Finetune
     told = {"task": what, "examples": examples, "steps": loop.steps, "batch": loop.batch_size}
     facts: dict[str, Any] = {
         **bundle.facts,
+        **looked_size(store),
         "most_words": max(longest, bundle.most_words),
         "visual_input": config.visual_input,
         "finetuned": [*bundle.facts.get("finetuned", []), told],

@@ -1,10 +1,12 @@
 """How a store's pictures were looked at: with a visual vocabulary, or by others, who published codes or features."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from xlxmert.convert.looking import PICTURE_SIZE, picture_size
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_tensors
 from xlxmert.data.clusters import read_centroids
@@ -59,6 +61,26 @@ def looks(store: Store) -> dict[str, Any]:
         "codebook": store.fingerprint,
         "files": store.facts.get("looked", []),
     }
+
+
+def looked_size(store: Store) -> dict[str, Any]:
+    """The fact of a checkpoint that tells at which side in pixels pictures are looked at, as far as a store knows."""
+    return {PICTURE_SIZE: store.facts["size"]} if isinstance(store.facts.get("size"), int) else {}
+
+
+def check_size(store: Store, facts: Mapping[str, Any], owner: str) -> None:
+    """Make sure that a store's pictures were looked at as large as its reader, ``owner``, does, where both say it.
+
+    Raises:
+        XlxmertError: they were not.
+    """
+    found = looked_size(store).get(PICTURE_SIZE)
+    if found is not None and facts.get(PICTURE_SIZE, found) != found:
+        wanted = picture_size(facts)
+        raise XlxmertError(
+            f"expected pictures that were looked at with a side of {wanted} pixels, as the {owner} does, found {found} "
+            f"in {store.folder}: prepare it with --size {wanted}"
+        )
 
 
 def card(family: str, told: str) -> str:

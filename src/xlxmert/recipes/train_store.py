@@ -30,7 +30,7 @@ from xlxmert.models.config import ModelConfig
 from xlxmert.models.families import build
 from xlxmert.models.generator import Discriminator, Generator, GeneratorConfig
 from xlxmert.models.generator.presets import opponent_of
-from xlxmert.recipes.opened import card, looks, open_codebook, own_centroids
+from xlxmert.recipes.opened import card, looked_size, looks, open_codebook, own_centroids
 from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
 from xlxmert.tasks.render import RenderConfig, RenderTask, mean_patches
 from xlxmert.train import TrainConfig, train
@@ -166,7 +166,7 @@ class Prepared:
         lengths = self.store.lengths()
         captions = lengths[self.store.of_kind("caption")]
         low, high = (int(v) for v in np.quantile(captions, [0.005, 0.995])) if len(captions) else (4, 14)
-        known = {"most_words": int(lengths.max()), "caption_words": [low, high], **facts}
+        known = {"most_words": int(lengths.max()), "caption_words": [low, high], **looked_size(self.store), **facts}
         text = ""
         if self.vocabulary is None:
             known |= {LOOKS: looks(self.store)}

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from xlxmert.convert.captioner import Captioner
-from xlxmert.convert.looking import cannot_look
+from xlxmert.convert.looking import cannot_look, picture_size
 from xlxmert.core.axes import Float, Int, Tensor, UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.models.xgpt import CachedWriter, PlainWriter
 from xlxmert.sampling import Beam, Decoding, Hypothesis
 from xlxmert.studio.devices import pick_device
-from xlxmert.studio.pictures import LOOK_CHUNK, SIZE, Picture, looked_at
+from xlxmert.studio.pictures import LOOK_CHUNK, Picture, looked_at
 from xlxmert.studio.results import Caption
 from xlxmert.studio.sentences import prefix_ids, word_ids
 
@@ -35,9 +35,6 @@ class Describer:
         UsageError: there is no such device.
     """
 
-    size = SIZE
-    """Side in pixels at which pictures are looked at."""
-
     def __init__(self, captioner: Captioner, device: str = "auto", cached: bool = True) -> None:
         """Move the captioner to the device; see the class."""
         self.device = pick_device(device)
@@ -45,6 +42,11 @@ class Describer:
         self.captioner.model.eval()
         self._writer = CachedWriter if cached else PlainWriter
         self._ids = word_ids(captioner.tokenizer)
+
+    @property
+    def size(self) -> int:
+        """Side in pixels at which pictures are looked at."""
+        return picture_size(self.captioner.facts)
 
     @classmethod
     def from_pretrained(cls, name: str | Path | None = None, device: str = "auto") -> "Describer":

@@ -15,8 +15,6 @@ from xlxmert.studio.results import Edited, Painting
 Picture = str | Path | Painting | Edited | np.ndarray | Tensor
 """A file, RGB pixels (height, width, 3) as uint8, or what the studio painted."""
 
-SIZE = 256
-"""Side in pixels at which pictures are looked at, where no generator says otherwise."""
 LOOK_CHUNK = 32
 """Pictures that are held as pixels at a time."""
 

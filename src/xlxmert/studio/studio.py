@@ -9,6 +9,7 @@ import torch
 
 from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
+from xlxmert.convert.looking import picture_size
 from xlxmert.core.axes import Float, Tensor, UInt8
 from xlxmert.core.errors import UsageError
 from xlxmert.sampling import Decoding, Guidance, Sampler
@@ -19,7 +20,7 @@ from xlxmert.studio.editor import Editor
 from xlxmert.studio.edits import Edits
 from xlxmert.studio.options import STANDARD, PaintOptions
 from xlxmert.studio.painter import Painter
-from xlxmert.studio.pictures import LOOK_CHUNK, SIZE, Picture, each_once, is_one, looked_at, squashed
+from xlxmert.studio.pictures import LOOK_CHUNK, Picture, each_once, is_one, looked_at, squashed
 from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
 from xlxmert.studio.teller import Seen, Teller
@@ -97,8 +98,9 @@ class Studio(Edits):
 
     @property
     def size(self) -> int:
-        """Side of its pictures, in pixels."""
-        return SIZE if self.bundle.generator is None else self.bundle.generator.config.size
+        """Side of its pictures, in pixels: of those that it paints, or else of those that it was trained on."""
+        generator = self.bundle.generator
+        return picture_size(self.bundle.facts) if generator is None else generator.config.size
 
     def paint(
         self,
