@@ -148,8 +148,8 @@ class _Descriptor:
     def __init__(self, number: int, name: str) -> None:
         self.number, self.name = number, name
 
-    def __del__(self) -> None:
-        os.close(self.number)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # modules may be gone when a program ends
+        close(self.number)
 
 
 class OnDisk(np.ndarray):
