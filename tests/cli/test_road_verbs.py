@@ -27,8 +27,9 @@ from xlxmert.data.world.scene import make_scene
 from xlxmert.data.world.write import write_world
 from xlxmert.recipes import codebook as recipe_codebook
 from xlxmert.recipes.codebook import CodebookRecipe, fit_codebook, parse_depths
-from xlxmert.recipes.prepare import PrepareRecipe, frequent_answers
-from xlxmert.recipes.sources import Line
+from xlxmert.recipes.given import frequent
+from xlxmert.recipes.prepare import PrepareRecipe
+from xlxmert.recipes.telling import Line, survey
 from xlxmert.vision.codebook import Codebook
 from xlxmert.vision.regions import Depth, FeatureSpec
 from xlxmert.vision.vocabulary import VisualVocabulary
@@ -295,7 +296,8 @@ def test_berts_vocabulary_and_the_published_answers_are_read(road: Path, tmp_pat
 
 def test_rare_answers_can_be_left_out() -> None:
     lines = [Line("?", Path("a"), "question", {"yes": 1.0, "no": 0.3}), Line("?", Path("a"), "question", {"no": 1.0})]
-    assert frequent_answers(lines) == ("no", "yes") and frequent_answers(lines, 2) == ("no",)
+    answers = survey(lines, Tokenizer.train(["?"], least=1), None).answers
+    assert frequent(answers, 1) == ("no", "yes") and frequent(answers, 2) == ("no",)
 
 
 def test_sentences_without_a_word_are_left_out(road: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """Stores of published codes and features: from small files in their formats to checkpoints, by the command line."""
 
+import dataclasses
+import json
 import pickle
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from xlxmert.data.features import SeenPicture
 from xlxmert.data.pretraining import ToldPicture, write_pretraining
 from xlxmert.data.store import Store
 from xlxmert.data.tsv_features import write_tsv_features
+from xlxmert.models.families import PRESETS
 from xlxmert.recipes import mixture
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.studio import Studio
@@ -73,10 +76,6 @@ def boxes_of(folder: Path, count: int = 3) -> list[object]:
 
 def small(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A preset of the paper's choices with the sizes of a test."""
-    import dataclasses
-
-    from xlxmert.models.families import PRESETS
-
     sizes = {"width": 32, "heads": 2, "feed_forward": 64, "language_layers": 1, "relation_layers": 1, "cross_layers": 1}
     monkeypatch.setitem(PRESETS, name, dataclasses.replace(PRESETS[name], **sizes, max_text=32))
 
@@ -149,6 +148,59 @@ def test_boxes_with_labels_train_an_lxmert_that_is_tuned_on_questions(
     assert main([str(word) for word in [*tuned, "--answering.visual-input", "features"]]) == 0
     again = Bundle.from_pretrained(folder / "vqa/checkpoint")
     assert again.answers == bundle.answers and again.facts["looks"] == bundle.facts["looks"]
+
+
+def tuning_files(folder: Path) -> list[Path]:
+    """LXMERT's own: a question on each picture, and two statements about pairs of them."""
+    asked = [
+        {"img_id": name, "question_id": place, "sent": "is it red ?", "label": {"yes": 1.0}, "answer_type": "yes/no"}
+        for place, name in enumerate(NAMES)
+    ]
+    pairs = [
+        {
+            "identifier": f"train-{n}-0-0",
+            "img0": NAMES[n],
+            "img1": NAMES[n + 1],
+            "label": n,
+            "sent": "a car",
+            "uid": str(n),
+        }
+        for n in range(2)
+    ]
+    for name, content in (("vqa.json", asked), ("nlvr2.json", pairs)):
+        (folder / name).write_text(json.dumps(content))
+    return [folder / "vqa.json", folder / "nlvr2.json"]
+
+
+def test_lxmerts_own_files_on_its_own_features_tune_a_checkpoint(
+    told: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = told.parent
+    words = boxes_of(folder)
+    small(monkeypatch, "lxmert")
+    checkpoint = trained(mixed(told, monkeypatch, *words), "--preset", "lxmert", *LXMERT, "labels")
+    prepare = ["prepare", "--lxmert", *tuning_files(folder), *words, "--out", folder / "tuning"]
+    prepare += ["--checkpoint", checkpoint]
+    assert main([str(word) for word in prepare]) == 0
+    store = Store.open(folder / "tuning")
+    assert store.tokens == 3 and store.count("labels") == 1600 and store.facts["looked"] == ["boxes.tsv"]
+    assert len(store.of_kind("question")) == 4 and len(store.of_kind("statement")) == 2
+    assert store.arrays["truth"][store.of_kind("statement")].tolist() == [0, 1]
+    for task, option in (("vqa", "answering"), ("nlvr2", "nlvr2")):
+        tune = ["finetune", task, "--store", folder / "tuning", "--checkpoint", checkpoint, *LOOP]
+        tune += ["--loop.out", folder / task, f"--{option}.visual-input", "features"]
+        assert main([str(word) for word in tune]) == 0
+    # pictures that the features lack
+    (folder / "more.json").write_text(json.dumps([{"img_id": "99", "question_id": 1, "sent": "why ?", "label": {}}]))
+    capsys.readouterr()
+    again = ["prepare", "--lxmert", folder / "vqa.json", folder / "more.json", *words, "--out", folder / "again"]
+    assert main([str(word) for word in again]) == 1
+    assert "expected picture '99' in boxes.tsv, found it and 0 more of 5 missing" in capsys.readouterr().err
+    assert main([str(word) for word in [*again, "--missing"]]) == 0
+    assert len(Store.open(folder / "again")) == 4
+    assert main([str(word) for word in [*again, "--images", folder]]) == 2
+    assert main([str(word) for word in [*again, "--codebook", folder / "v"]]) == 2
+    assert main([str(word) for word in ["prepare", "--lxmert", folder / "vqa.json", "--out", folder / "b"]]) == 2
 
 
 def test_a_grid_of_features_trains_without_labels(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.images import save_png
 from xlxmert.data.clusters import read_centroids
 from xlxmert.data.coco import write_captions
 from xlxmert.data.features import SeenPicture
@@ -20,12 +21,12 @@ from xlxmert.data.tsv_features import write_tsv_features
 from xlxmert.data.visual_genome import write_image_data, write_question_answers, write_regions
 from xlxmert.data.vqa import write_vqa
 from xlxmert.data.world.write import write_world
+from xlxmert.recipes import encoding, mixture, telling
 from xlxmert.recipes import gather as gather_module
-from xlxmert.recipes import mixture
 from xlxmert.recipes.gather import HeldOut, Published, gather
 from xlxmert.recipes.mixture import MixtureRecipe, mix
 from xlxmert.recipes.mixture_pictures import PictureSources
-from xlxmert.testing.tiny import tiny_vocabulary
+from xlxmert.testing.tiny import tiny_pictures, tiny_vocabulary
 
 BOX = (0.0, 0.0, 1.0, 1.0)
 COCO = "COCO_train2014_000000000{:03d}"
@@ -70,6 +71,35 @@ def test_the_world_gathers_into_one_record_for_each_picture_and_then_a_store(tmp
     assert len(store.of_kind("caption")) == 60 and len(store.of_kind("region")) == summary["vg"]
     assert (store.soft_answers(store.of_kind("question")).sum(1) > 0).all()
     assert mixed.summary()["codebook"] == store.fingerprint and "mixture" in json.dumps(dict(store.facts))
+
+
+def test_an_interrupted_mixture_of_pictures_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "PART", 2)
+    for number, picture in enumerate(tiny_pictures(5)):
+        save_png(tmp_path / "images" / f"{number}.png", picture)
+    told = [ToldPicture(str(number), {"mscoco": ("a red car",)}) for number in (*range(5), 9)]
+    write_pretraining(tmp_path / "told.json", told)
+    tiny_vocabulary().save(tmp_path / "v.safetensors")
+    sources = PictureSources(images=tmp_path / "images", codebook=tmp_path / "v.safetensors")
+    recipe, files = MixtureRecipe(size=32, missing=True, features=True), (tmp_path / "told.json",)
+
+    class Stopped(BaseException):
+        pass
+
+    def stopping(done: int, total: int) -> None:
+        if done == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        mix(tmp_path / "store", files, sources, recipe=recipe, progress=stopping)
+    assert len(list((tmp_path / ".store.encoded").glob("*.safetensors"))) == 1
+    starts: list[int] = []
+    mixed = mix(tmp_path / "store", files, sources, recipe=recipe, progress=lambda done, _: starts.append(done))
+    assert starts[0] == 2 and mixed.tally.missing == 1 and mixed.store.size == 5
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
+    whole = mix(tmp_path / "whole", files, sources, recipe=recipe).store
+    for name in ("pictures.safetensors", "sentences.safetensors", "store.json"):
+        assert (whole.folder / name).read_bytes() == (mixed.store.folder / name).read_bytes()
 
 
 def published_files(folder: Path) -> Published:
@@ -159,7 +189,7 @@ def put_tsv(path: Path, *pictures: SeenPicture) -> Path:
 
 
 def test_lxmerts_files_become_a_store_of_boxes(tmp_path: Path, told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixture, "TOGETHER", 2)
+    monkeypatch.setattr(telling, "TOGETHER", 2)
     # the second file holds a picture of the first once more, and one that nobody speaks of
     first = put_tsv(tmp_path / "train.tsv", seen("other"), seen(IDS[1]))
     second = put_tsv(tmp_path / "vg.tsv", seen(IDS[1]), seen(IDS[0]))

@@ -11,6 +11,7 @@ from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_same, print_unreadable, progress_bar
 from xlxmert.convert.locate import CODEBOOK, locate
 from xlxmert.core.errors import UsageError
+from xlxmert.recipes.mixture_pictures import PictureSources
 from xlxmert.recipes.prepare import PrepareRecipe, prepare
 from xlxmert.recipes.sources import Sources
 from xlxmert.studio.devices import pick_device
@@ -20,10 +21,10 @@ from xlxmert.studio.devices import pick_device
 class Options:
     """Turn pictures and annotations into a store of visual tokens and sentences, ready for training."""
 
-    images: Path
-    """The folder of pictures; folders within are searched too."""
     out: Path
     """The store's folder, new or empty."""
+    images: Path | None = None
+    """The folder of pictures; folders within are searched too."""
     codebook: Path | None = None
     """The visual vocabulary that `xlxmert codebook` wrote; by default the checkpoint's."""
     checkpoint: str | None = None
@@ -51,6 +52,16 @@ class Options:
     """Conceptual Captions' tsv with the names of local files, one or more; captions without a file are passed over."""
     easy_vqa: tuple[Path, ...] = ()
     """easy-VQA's questions.json, or a split's folder with it, one or more."""
+    lxmert: tuple[Path, ...] = ()
+    """LXMERT's files for fine-tuning, vqa/train.json, gqa/train.json, nlvr2/train.json and their like, one or more."""
+    tsv: tuple[Path, ...] = ()
+    """Instead of --images: LXMERT's features of the pictures, train2014_obj36.tsv and its like."""
+    h5: tuple[Path, ...] = ()
+    """Instead of --images: X-LXMERT's features, maskrcnn_train_grid8.h5, maskrcnn_train_boxes36.h5 and their like."""
+    clusters: tuple[Path, ...] = ()
+    """X-LXMERT's codes instead of --images, _img_id_to_cluster_id_10000_iter20_d2048_grid8.pkl; with --centroids."""
+    centroids: Path | None = None
+    """X-LXMERT's centroids, ..._centroids10000_iter20_d2048_grid8.npy; with --h5 they turn features into codes."""
     recipe: OmitArgPrefixes[PrepareRecipe] = field(default_factory=PrepareRecipe)
     """How sentences and pictures are turned into numbers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -63,24 +74,12 @@ class Options:
 
 def run(options: Options) -> int:
     """Prepare the store and report its counts."""
-    sources = Sources(
-        options.images,
-        options.captions,
-        options.vqa,
-        options.gqa,
-        options.regions,
-        options.genome_questions,
-        options.nlvr2,
-        options.karpathy,
-        options.split,
-        options.flickr,
-        options.conceptual,
-        easy_vqa=options.easy_vqa,
-    )
+    published = published_of(options)
+    sources = Sources(**{each.name: getattr(options, each.name) for each in dataclasses.fields(Sources)})
     device = pick_device(options.device)
     codebook, recipe = parts_of(options)
     with progress_bar("encoding pictures") as progress:
-        prepared = prepare(options.out, sources, codebook, recipe, device, options.overwrite, progress)
+        prepared = prepare(options.out, sources, codebook, recipe, device, options.overwrite, progress, published)
     print_unreadable(prepared.unreadable)
     print_same(prepared.same)
     if options.json:
@@ -92,8 +91,23 @@ def run(options: Options) -> int:
     return 0
 
 
-def parts_of(options: Options) -> tuple[Path, PrepareRecipe]:
-    """The visual vocabulary, and the recipe with the words that belong to it.
+def published_of(options: Options) -> PictureSources | None:
+    """What others saw in the pictures; None where they are looked at here.
+
+    Raises:
+        UsageError: there are neither pictures nor features, or both.
+    """
+    if options.images is not None and not (options.tsv or options.h5 or options.clusters or options.centroids):
+        return None
+    if options.codebook is not None and options.images is None:
+        raise UsageError("expected --images beside --codebook, found none: published features need no codebook")
+    return PictureSources(
+        options.images, options.codebook, options.tsv, options.h5, options.clusters, options.centroids
+    )
+
+
+def parts_of(options: Options) -> tuple[Path | None, PrepareRecipe]:
+    """The visual vocabulary, where pictures are looked at, and the recipe with the words that belong to it.
 
     Raises:
         UsageError: both a codebook and a checkpoint are named, or there is no such checkpoint.
@@ -102,6 +116,9 @@ def parts_of(options: Options) -> tuple[Path, PrepareRecipe]:
         if options.checkpoint is not None:
             raise UsageError("expected --codebook or --checkpoint, found both: a checkpoint brings its own codebook")
         return options.codebook, options.recipe
+    if options.images is None and options.checkpoint is None:
+        return None, options.recipe
     folder = locate(options.checkpoint)
     given = options.recipe.tokenizer != "train"
-    return folder / CODEBOOK, options.recipe if given else dataclasses.replace(options.recipe, tokenizer=str(folder))
+    recipe = options.recipe if given else dataclasses.replace(options.recipe, tokenizer=str(folder))
+    return None if options.images is None else folder / CODEBOOK, recipe

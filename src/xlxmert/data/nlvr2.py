@@ -12,7 +12,7 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.data.entries import Entry, brief, read_lines, write_lines
 from xlxmert.data.records import Id, PairRecord
 
-_IDENTIFIER = re.compile(r"(?P<pair>[A-Za-z0-9_]+-[0-9]+-[0-9]+)-[0-9]+")
+IDENTIFIER = re.compile(r"(?P<pair>[A-Za-z0-9_]+-[0-9]+-[0-9]+)-[0-9]+")
 
 
 def picture_names(identifier: str) -> tuple[str, str]:
@@ -21,7 +21,7 @@ def picture_names(identifier: str) -> tuple[str, str]:
     Raises:
         XlxmertError: the identifier has another shape.
     """
-    match = _IDENTIFIER.fullmatch(identifier)
+    match = IDENTIFIER.fullmatch(identifier)
     if match is None:
         raise XlxmertError(
             f"expected an identifier split-set-pair-sentence such as train-10171-0-0, found {brief(identifier)}: "
@@ -56,7 +56,7 @@ def write_nlvr2(path: Path, records: Iterable[PairRecord]) -> None:
 
 def _pair(entry: Entry, pictures: Container[Id] | None, seen: set[str]) -> PairRecord:
     identifier = entry.once(entry.text("identifier"), seen, "identifier")
-    if _IDENTIFIER.fullmatch(identifier) is None:
+    if IDENTIFIER.fullmatch(identifier) is None:
         raise entry.wrong("an identifier split-set-pair-sentence such as train-10171-0-0", brief(identifier))
     left, right = (entry.known(name, pictures) for name in picture_names(identifier))
     return PairRecord(

@@ -3,6 +3,7 @@
 Nothing is opened here; a picture's pixels are read where they are needed.
 """
 
+import copy
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -90,6 +91,12 @@ class PictureFolder:
             for meaning, key in zip(self._meanings, keys, strict=True):
                 if key:
                     meaning.setdefault(key, []).append(file)
+
+    def knowing(self, pictures: Iterable[Named]) -> "PictureFolder":
+        """The same folder, not listed again, with the file names of other records."""
+        folder = copy.copy(self)
+        folder._file_names = {picture.id: picture.file_name for picture in pictures}
+        return folder
 
     def __len__(self) -> int:
         """How many pictures the folder holds."""

@@ -103,14 +103,19 @@ def _picture(entry: Entry, pictures: Container[Id] | None, seen: set[str]) -> To
 
 def _answers(labels: Entry, source: str, sentences: Mapping[str, tuple[str, ...]]) -> tuple[Mapping[str, float], ...]:
     """The soft answers to the questions of one data set."""
-    answers = tuple(_soft(each) for each in labels.entries(source))
+    answers = tuple(soft_answers(each) for each in labels.entries(source))
     asked = len(sentences.get(source, ()))
     if len(answers) != asked:
         raise labels.wrong(f'{asked} answers as "{source}", one for each of its sentences', str(len(answers)))
     return answers
 
 
-def _soft(entry: Entry) -> dict[str, float]:
+def soft_answers(entry: Entry) -> dict[str, float]:
+    """The members of an object as answers with their scores.
+
+    Raises:
+        XlxmertError: a score is not in (0, 1].
+    """
     soft = {answer: entry.number(answer) for answer in entry.content}
     for answer, score in soft.items():
         if not 0 < score <= 1:

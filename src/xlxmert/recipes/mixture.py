@@ -14,28 +14,26 @@ for training stays out, under any of its names, and is counted. The papers' mixt
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from xlxmert.core.arrays import Rows
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.kept_out import KeptOut
+from xlxmert.data.pictures import PictureFolder
 from xlxmert.data.pretraining import KINDS, ToldPicture, plain_answers, read_pretraining
-from xlxmert.data.store import UNCODED, Sentence, Store, write_store
+from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.recipes.gather import NOTHING_HELD, HeldOut
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
-from xlxmert.recipes.mixture_pictures import ATTRIBUTES, LABELS, Look, PictureSources, open_look
+from xlxmert.recipes.mixture_pictures import PictureSources, check_missing, open_look, store_facts
 from xlxmert.recipes.prepare import check_store
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
-
-TOGETHER = 10_000
-"""Sentences whose lengths are found together."""
+from xlxmert.recipes.telling import Line, sentences, survey
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Mixed:
 
     store: Store
     tally: Tally
-    unreadable: dict[Path, str]
+    unreadable: Mapping[Path, str]
     """Pictures that could not be read, and why."""
 
     def summary(self) -> dict[str, Any]:
@@ -128,16 +126,6 @@ class Mixed:
         }
 
 
-@dataclass
-class _Read:
-    """What the first reading finds."""
-
-    pictures: list[str] = field(default_factory=list)
-    answers: Counter[str] = field(default_factory=Counter)
-    texts: list[str] = field(default_factory=list)
-    """Only where words are to be learned."""
-
-
 def mix(
     out: Path,
     told: tuple[Path, ...],
@@ -148,7 +136,10 @@ def mix(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> Mixed:
-    """Write the mixture's store; sentences are read twice and never all in memory, unless words are learned from them.
+    """Write the mixture's store; sentences are read several times and never all in memory.
+
+    Where words are learned from them, their texts are held while that lasts. A run on pictures that is interrupted goes
+    on when it is called again.
 
     Args:
         out: the store's folder, new or empty; with ``overwrite`` an earlier store is replaced.
@@ -164,135 +155,79 @@ def mix(
         XlxmertError: a file is missing or damaged, a picture is told by two files or is not to be found, no picture is
             left, or the folder holds something else.
     """
+    out = Path(out)
     check_store(out, overwrite)
-    tokenizer, table = given_tokenizer(recipe.tokenizer), given_answers(recipe.answers)
-    reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
-    look = open_look(sources, reader, recipe.features, recipe.flat, device)
-    tally, held = Tally(), held_out.read()
-    read = _read(told, held, tally, learns=tokenizer is None)
-    tokenizer = tokenizer or Tokenizer.train(read.texts, recipe.words)
-    read.texts.clear()
-    table = frequent(read.answers, recipe.least) if table is None else AnswerTable(table)
+    given, table = given_tokenizer(recipe.tokenizer), given_answers(recipe.answers)
+    look = open_look(
+        sources, PictureReader(recipe.size, recipe.crop, recipe.workers), recipe.features, recipe.flat, device
+    )
+    lines = _Lines(told, held_out.read(), None if sources.images is None else PictureFolder(sources.images))
+    tokenizer = given or Tokenizer.train((line.text for line in lines), recipe.words)
+    found = survey(lines, tokenizer, recipe.longest)
+    wanted = list(found.pictures)
+    table = frequent(found.answers, recipe.least) if table is None else AnswerTable(table)
     check_sizes(tokenizer, table)
-    with Rows(Path(out).with_name(f".{Path(out).name}.rows")) as rows:
-        places, names = _look(look, read.pictures, rows, progress)
-        tally.missing = len(read.pictures) - len(places) - len(look.unreadable)
-        _check_missing(read.pictures, places, tally, sources, recipe)
-        arrays = rows.arrays()
-        counts: dict[str, Any] = {}  # filled while the sentences are written, before it is
-        facts: dict[str, Any] = {"sources": [path.name for path in told] + sources.names, "mixture": counts}
-        facts |= {"looked": sources.names} if sources.images is None else {}
-        facts |= {name: most for name, most in (("labels", LABELS), ("attributes", ATTRIBUTES)) if name in arrays}
-        codebook = look.codebook
-        store = write_store(
-            Path(out),
-            arrays,
-            names,
-            _sentences(told, places, tokenizer, recipe, tally, counts),
-            tokenizer,
-            table,
-            codebook.fingerprint if codebook is not None else UNCODED,
-            len(codebook) if codebook is not None else 0,
-            facts,
-            codebook.centroids.numpy() if codebook is not None and sources.images is None else None,
-        )
-    return Mixed(store, tally, look.unreadable)
+    tally = Tally(lines.kept_out, Counter(), found.empty, found.too_long)
+    with look.seen(out, wanted, progress) as seen:
+        tally.missing = check_missing(wanted, seen, sources, recipe.missing)
+        counts: dict[str, Any] = {}  # filled when the sentences are written, before it is
+        told_of = store_facts(look, sources, seen)
+        told_of["facts"] |= {"sources": [path.name for path in told] + sources.names, "mixture": counts}
+        kept = sentences(lines, tokenizer, recipe.longest, seen.places, tally.sentences)
+        stream = _then(kept, lambda: counts.update(tally.facts()))
+        store = write_store(out, seen.arrays, seen.names, stream, tokenizer, table, **told_of)
+    return Mixed(store, tally, seen.unreadable)
 
 
-def _read(told: tuple[Path, ...], held: KeptOut, tally: Tally, learns: bool) -> _Read:
-    """The first reading: which pictures there are, and which words and answers.
+class _Lines:
+    """What LXMERT's files say of the pictures that may be seen, read anew whenever it is walked through."""
 
-    Raises:
-        XlxmertError: a file is damaged, a picture is told twice, or none is left.
-    """
-    if not told:
-        raise UsageError("expected LXMERT's pre-training files, found none: pass --told mscoco_train.json and so on")
-    read, seen = _Read(), dict[str, Path]()
-    for path in told:
-        for picture in read_pretraining(path):
-            if (first := seen.get(picture.picture_id)) is not None:
-                raise XlxmertError(
-                    f"expected every picture in one file, found {picture.picture_id!r} in {first} and in {path}: "
-                    "leave one of the two files out"
-                )
-            seen[picture.picture_id] = path
-            if (why := held.why(picture.picture_id)) is not None:
-                tally.kept_out[why] += 1
-                continue
-            read.pictures.append(picture.picture_id)
-            for _, text, soft in picture.lines():
-                read.answers.update(plain_answers(soft).keys())
-                if learns:
-                    read.texts.append(text)
-    if not read.pictures:
-        raise XlxmertError(
-            f"expected pictures for training in {', '.join(path.name for path in told)}, found none and "
-            f"{tally.kept_out.total()} that are kept out: check which files are for training"
-        )
-    return read
+    def __init__(self, told: tuple[Path, ...], held: KeptOut, folder: PictureFolder | None) -> None:
+        if not told:
+            raise UsageError(
+                "expected LXMERT's pre-training files, found none: pass --told mscoco_train.json and so on"
+            )
+        self.told, self.held, self.folder = told, held, folder
+        self.kept_out: Counter[str] = Counter()
+        """Pictures by the file that keeps them out."""
 
+    def __iter__(self) -> Iterator[Line]:
+        """All lines.
 
-def _look(look: Look, wanted: list[str], rows: Rows, progress: Progress) -> tuple[dict[str, int], list[str]]:
-    """Put what is seen in the pictures into rows; their places and their names."""
-    places: dict[str, int] = {}
-    names: list[str] = []
-    for picture_id, name, row in look.rows(wanted, progress):
-        places[picture_id] = len(names)
-        names.append(name)
-        rows.add(**row)
-    return places, names
+        Raises:
+            XlxmertError: a file is damaged, a picture is told twice, or none is left.
+        """
+        self.kept_out.clear()
+        seen: dict[str, Path] = {}
+        for path in self.told:
+            for picture in read_pretraining(path):
+                if (first := seen.get(picture.picture_id)) is not None:
+                    raise XlxmertError(
+                        f"expected every picture in one file, found {picture.picture_id!r} in {first} and in {path}: "
+                        "leave one of the two files out"
+                    )
+                seen[picture.picture_id] = path
+                if (why := self.held.why(picture.picture_id)) is None:
+                    yield from self._of(picture)
+                else:
+                    self.kept_out[why] += 1
+        if len(seen) == self.kept_out.total():
+            raise XlxmertError(
+                f"expected pictures for training in {', '.join(path.name for path in self.told)}, found none and "
+                f"{self.kept_out.total()} that are kept out: check which files are for training"
+            )
 
-
-def _check_missing(
-    wanted: list[str], places: Mapping[str, int], tally: Tally, sources: PictureSources, recipe: MixtureRecipe
-) -> None:
-    """Complain about pictures that are not to be found, unless the recipe allows some."""
-    if not places or (tally.missing and not recipe.missing):
-        first = next(each for each in wanted if each not in places)
-        raise XlxmertError(
-            f"expected picture {first!r} in {', '.join(sources.names)}, found it and {tally.missing - 1} more of "
-            f"{len(wanted)} missing: add the files that hold them, or pass --missing to leave such pictures out"
-        )
+    def _of(self, picture: ToldPicture) -> Iterator[Line]:
+        there = self.folder is not None and picture.picture_id in self.folder
+        key = self.folder.path(picture.picture_id) if self.folder is not None and there else picture.picture_id
+        for source, text, soft in picture.lines():
+            yield Line(text, key, KINDS[source], plain_answers(soft), source=source)
 
 
-def _sentences(
-    told: tuple[Path, ...],
-    places: Mapping[str, int],
-    tokenizer: Tokenizer,
-    recipe: MixtureRecipe,
-    tally: Tally,
-    counts: dict[str, Any],
-) -> Iterator[Sentence]:
-    """The second reading: the sentences of the pictures that are there, those left out that are empty or too long."""
-    waiting: list[tuple[str, Sentence]] = []
-    for path in told:
-        for picture in read_pretraining(path):
-            if picture.picture_id in places:
-                waiting += _of(picture, places[picture.picture_id])
-            if len(waiting) >= TOGETHER:
-                yield from _fitting(waiting, tokenizer, recipe, tally)
-                waiting.clear()
-    yield from _fitting(waiting, tokenizer, recipe, tally)
-    counts |= tally.facts()
-
-
-def _of(picture: ToldPicture, place: int) -> Iterator[tuple[str, Sentence]]:
-    for source, text, soft in picture.lines():
-        yield source, Sentence(text, place, KINDS[source], plain_answers(soft))
-
-
-def _fitting(
-    waiting: list[tuple[str, Sentence]], tokenizer: Tokenizer, recipe: MixtureRecipe, tally: Tally
-) -> Iterator[Sentence]:
-    lengths = tokenizer.lengths([sentence.text for _, sentence in waiting])
-    for (source, sentence), length in zip(waiting, lengths, strict=True):
-        if not length:
-            tally.empty += 1
-        elif length > (recipe.longest or length):
-            tally.too_long += 1
-        else:
-            tally.sentences[source] += 1
-            yield sentence
+def _then(stream: Iterator[Sentence], finish: Callable[[], None]) -> Iterator[Sentence]:
+    """The stream, and a call at its end."""
+    yield from stream
+    finish()
 
 
 def main() -> None:

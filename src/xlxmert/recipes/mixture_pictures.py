@@ -1,30 +1,34 @@
-"""Where the mixture's pictures come from: picture files, LXMERT's or X-LXMERT's published features, or published codes.
+"""Where a store's pictures come from: picture files, LXMERT's or X-LXMERT's published features, or published codes.
 
-Each gives rows for the store, one picture at a time, and nothing needs them all in memory.
+Each gives what the store keeps of them, and nothing needs them all in memory. What ``xlxmert prepare`` and the recipe
+``mixture`` share.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 
+from xlxmert.core.arrays import Pieces, Rows
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.clusters import read_centroids, read_cluster_ids
 from xlxmert.data.features import SeenPicture
 from xlxmert.data.h5_features import read_h5_features
-from xlxmert.data.pictures import PictureFolder
+from xlxmert.data.store import UNCODED
 from xlxmert.data.tsv_features import read_tsv_features
+from xlxmert.recipes.encoding import Encoder
+from xlxmert.recipes.parts import key_of, parts_folder
 from xlxmert.recipes.reading import PictureReader, Progress
+from xlxmert.recipes.telling import Picture
 from xlxmert.vision.codebook import Codebook
 from xlxmert.vision.vocabulary import VisualVocabulary
 
 LABELS, ATTRIBUTES = 1600, 400
 """What the papers' detectors tell apart (Visual Genome's vocabularies)."""
-BATCH = 32
-"""Pictures that are encoded at a time."""
 
 Row = dict[str, np.ndarray]
 """One picture's part of each of the store's arrays."""
@@ -67,60 +71,95 @@ class PictureSources:
         return [path.name for path in (*(path for path in single if path), *self.tsv, *self.h5, *self.clusters)]
 
 
-@runtime_checkable
-class Look(Protocol):
-    """Gives the store's rows."""
+@dataclass(frozen=True)
+class Seen:
+    """What the store keeps of many pictures."""
+
+    pictures: Sequence[Picture]
+    """Those that are there and can be read, by row."""
+    names: Sequence[str]
+    """What the store calls them."""
+    arrays: Mapping[str, np.ndarray | Pieces]
+    """See `xlxmert.data.store.PICTURES`; they may lie on the disk."""
+    unreadable: Mapping[Path, str] = field(default_factory=dict)
+    """Picture files that could not be read, and why."""
+    same: Sequence[Sequence[Path]] = ()
+    """Files that show the very same pixels, two or more each."""
 
     @property
-    def codebook(self) -> Codebook | None:
-        """Of the codes; None where there are none."""
-
-    @property
-    def unreadable(self) -> dict[Path, str]:
-        """Picture files that could not be read, and why."""
-
-    def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, str, Row]]:
-        """Id, name for the store, and row of the wanted pictures that are there, in any order, each once."""
+    def places(self) -> dict[Picture, int]:
+        """Each picture's row."""
+        return {picture: place for place, picture in enumerate(self.pictures)}
 
 
-@dataclass
+@dataclass(frozen=True)
 class PictureFiles:
-    """Encodes pictures with a visual vocabulary."""
+    """Encodes pictures with a visual vocabulary; a run that is interrupted goes on (`Encoder.encoded`)."""
 
-    folder: PictureFolder
-    vocabulary: VisualVocabulary
-    reader: PictureReader
-    features: bool
+    folder: Path
+    """The folder of the pictures."""
+    encoder: Encoder
+    centroids: None = None
+    """For the store to keep: none, as the vocabulary is a file of its own."""
 
     @property
-    def codebook(self) -> Codebook | None:
+    def codebook(self) -> Codebook:
         """Of the vocabulary."""
-        return self.vocabulary.codebook
+        return self.encoder.vocabulary.codebook
+
+    @contextmanager
+    def seen(self, out: Path, wanted: Sequence[Picture], progress: Progress) -> Iterator[Seen]:
+        """Codes and, if wanted, features of pictures, to be used within the block.
+
+        Args:
+            out: the store's folder; what is encoded lies beside it meanwhile.
+            wanted: the pictures, each once; those that are no files are missing.
+            progress: is told how many are done.
+
+        Raises:
+            XlxmertError: no picture can be read, or the disk is full.
+        """
+        files = [picture for picture in wanted if isinstance(picture, Path)]
+        if not files:
+            yield Seen((), (), {})
+            return
+        with self.encoder.encoded(parts_folder(out), files, progress) as found:
+            self.codebook.check(found.codes, str(self.folder))
+            names = [path.relative_to(self.folder).as_posix() for path in found.paths]
+            yield Seen(found.paths, names, found.arrays, found.unreadable, found.same)
+
+
+class Published:
+    """What others published of pictures: rows that are put into files beside the store first."""
+
+    codebook: Codebook | None
 
     @property
-    def unreadable(self) -> dict[Path, str]:
-        """What the reader passed over."""
-        return self.reader.unreadable
+    def centroids(self) -> np.ndarray | None:
+        """Of the codes."""
+        return None if self.codebook is None else self.codebook.centroids.numpy()
 
-    def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, str, Row]]:
-        """Codes and, if wanted, features."""
-        ids = {self.folder.path(each): each for each in wanted if each in self.folder}
-        waiting: list[Path] = []
+    def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, Row]]:
+        """Name and row of the wanted pictures that are there, in any order, each once."""
+        raise NotImplementedError
 
-        def pictures() -> Iterator[np.ndarray]:
-            for path, picture in self.reader.read(list(ids), len(ids), progress):
-                waiting.append(path)
-                yield picture
+    @contextmanager
+    def seen(self, out: Path, wanted: Sequence[Picture], progress: Progress) -> Iterator[Seen]:
+        """All rows as arrays, to be used within the block; see `PictureFiles.seen`.
 
-        for features, codes in self.vocabulary.extract(pictures(), BATCH):
-            for one, other in zip(codes.cpu().numpy(), features.half().cpu().numpy(), strict=True):
-                path = waiting.pop(0)
-                row = {"codes": one.astype(np.uint16)} | ({"features": other} if self.features else {})
-                yield ids[path], path.relative_to(self.folder.folder).as_posix(), row
+        Raises:
+            XlxmertError: a file is damaged, rows are not alike, or the disk is full.
+        """
+        names: list[str] = []
+        with Rows(out.with_name(f".{out.name}.rows")) as rows:
+            for name, row in self.rows([str(picture) for picture in wanted], progress):
+                names.append(name)
+                rows.add(**row)
+            yield Seen(names, names, rows.arrays())
 
 
 @dataclass
-class Detected:
+class Detected(Published):
     """Reads published features and, with centroids, turns them into codes."""
 
     tsv: tuple[Path, ...]
@@ -128,9 +167,8 @@ class Detected:
     codebook: Codebook | None
     features: bool
     flat: bool
-    unreadable: dict[Path, str] = field(default_factory=dict)
 
-    def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, str, Row]]:
+    def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, Row]]:
         """Features, boxes, labels and attributes, as far as the files hold them; of two files the first counts."""
         left = set(wanted)
         for path in (*self.tsv, *self.h5):
@@ -138,7 +176,7 @@ class Detected:
             for seen in read(path, left, self.flat):
                 left.discard(seen.picture_id)
                 progress(len(wanted) - len(left), len(wanted))
-                yield seen.picture_id, seen.picture_id, self._row(seen, path)
+                yield seen.picture_id, self._row(seen, path)
 
     def _row(self, seen: SeenPicture, path: Path) -> Row:
         row: Row = {}
@@ -166,14 +204,13 @@ class Detected:
 
 
 @dataclass
-class Codes:
+class Codes(Published):
     """Reads published codes."""
 
     clusters: tuple[Path, ...]
     codebook: Codebook | None
-    unreadable: dict[Path, str] = field(default_factory=dict)
 
-    def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, str, Row]]:
+    def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, Row]]:
         """Codes; of two files the first counts."""
         assert self.codebook is not None
         left = dict.fromkeys(wanted)
@@ -181,8 +218,12 @@ class Codes:
             codes = read_cluster_ids(path, len(self.codebook))
             for each in [each for each in left if each in codes]:
                 del left[each]
-                yield each, each, {"codes": codes[each]}
+                yield each, {"codes": codes[each]}
             progress(len(wanted) - len(left), len(wanted))
+
+
+Look = PictureFiles | Published
+"""What gives the store what it keeps of pictures."""
 
 
 def open_look(
@@ -206,10 +247,40 @@ def open_look(
     """
     if sources.images is not None and sources.codebook is not None:
         vocabulary = VisualVocabulary.load(sources.codebook).to(device)
-        return PictureFiles(PictureFolder(sources.images), vocabulary, reader, features)
+        key = key_of(sources.codebook, torch.device(device).type)
+        return PictureFiles(sources.images, Encoder(reader, vocabulary, features, key))
     codebook = None
     if sources.centroids is not None:
         codebook = Codebook(torch.from_numpy(read_centroids(sources.centroids)))
     if sources.clusters:
         return Codes(sources.clusters, codebook)
     return Detected(sources.tsv, sources.h5, codebook, features, flat)
+
+
+def store_facts(look: Look, sources: PictureSources, seen: Seen) -> dict[str, Any]:
+    """What `write_store` is told of the pictures besides their arrays."""
+    codebook = look.codebook
+    counts = {name: most for name, most in (("labels", LABELS), ("attributes", ATTRIBUTES)) if name in seen.arrays}
+    published = {} if sources.images is not None else {"looked": sources.names, **counts}
+    return {
+        "codebook": UNCODED if codebook is None else codebook.fingerprint,
+        "size": 0 if codebook is None else len(codebook),
+        "centroids": look.centroids,
+        "facts": published,
+    }
+
+
+def check_missing(wanted: Sequence[Picture], seen: Seen, sources: PictureSources, allowed: bool) -> int:
+    """How many of the wanted pictures are not to be found.
+
+    Raises:
+        XlxmertError: some are and none may be, or all are.
+    """
+    there = {*seen.pictures, *seen.unreadable}
+    missing = [picture for picture in wanted if picture not in there]
+    if missing and (not allowed or not seen.pictures):
+        raise XlxmertError(
+            f"expected picture {str(missing[0])!r} in {', '.join(sources.names)}, found it and {len(missing) - 1} more "
+            f"of {len(wanted)} missing: add the files that hold them, or pass --missing to leave such pictures out"
+        )
+    return len(missing)

@@ -1,6 +1,5 @@
 """Pictures and annotations to a store of visual tokens and sentences: what ``xlxmert prepare`` does."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,15 @@ import torch
 
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_json
-from xlxmert.data.answers import AnswerTable
 from xlxmert.data.cells import label_cells
 from xlxmert.data.records import InstanceRecord
-from xlxmert.data.store import KINDS, Sentence, Store, write_store
+from xlxmert.data.store import KINDS, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
-from xlxmert.recipes.encoding import Encoder
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
-from xlxmert.recipes.parts import key_of, parts_folder
+from xlxmert.recipes.mixture_pictures import PictureFiles, PictureSources, Seen, check_missing, open_look, store_facts
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
-from xlxmert.recipes.sources import Line, Sources, read_lines, things_of
-from xlxmert.vision.vocabulary import VisualVocabulary
+from xlxmert.recipes.sources import Sources, read_lines, things_of
+from xlxmert.recipes.telling import Picture, Survey, sentences, survey
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,11 @@ class PrepareRecipe:
     longest: int | None = None
     """Leave out sentences of more tokens than this and count them, by default none; XGPT's limit is 60. A model must
     read two more, which frame the sentence."""
+    missing: bool = False
+    """With --tsv, --h5 or --clusters: leave out pictures that the files lack and count them; otherwise they are an
+    error."""
+    flat: bool = False
+    """With --tsv or --h5: accept boxes of no area."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -67,7 +69,7 @@ class Prepared:
     """What came of it."""
 
     store: Store
-    unreadable: dict[Path, str]
+    unreadable: Mapping[Path, str]
     """Pictures that could not be read, and why; their sentences were left out."""
     empty: int
     """Sentences that were left out because they hold no word."""
@@ -75,6 +77,8 @@ class Prepared:
     """Sentences that were left out because of `PrepareRecipe.longest`."""
     same: Sequence[Sequence[Path]] = ()
     """Files that show the very same pixels; all of them are kept."""
+    missing: int = 0
+    """Pictures of which nothing was published; their sentences were left out."""
 
     def summary(self) -> dict[str, Any]:
         """Counts, for a person or as JSON."""
@@ -83,6 +87,7 @@ class Prepared:
             "store": str(self.store.folder),
             "pictures": self.store.size,
             "unreadable": len(self.unreadable),
+            "missing": self.missing,
             "duplicates": sum(len(files) - 1 for files in self.same),
             **{f"{kind}s": kinds[number] for number, kind in enumerate(KINDS)},
             "empty": self.empty,
@@ -101,16 +106,17 @@ class Prepared:
 def prepare(
     out: Path,
     sources: Sources,
-    codebook: Path,
+    codebook: Path | None = None,
     recipe: PrepareRecipe = PrepareRecipe(),
     device: torch.device | str = "cpu",
     overwrite: bool = False,
     progress: Progress = no_progress,
+    published: PictureSources | None = None,
 ) -> Prepared:
     """Write a store; whatever can be checked is checked before the first picture is read.
 
-    A run that is interrupted leaves the pictures that it has encoded beside ``out``, and the same call goes on from
-    there (`Encoder.encoded`).
+    The files are read twice, or three times where words are learned, and one of them at a time is in memory. A run that
+    is interrupted leaves the pictures that it has encoded beside ``out``, and the same call goes on from there.
 
     Args:
         out: the store's folder, new or empty; with ``overwrite`` an earlier store is replaced.
@@ -120,52 +126,62 @@ def prepare(
         device: where the backbone runs.
         overwrite: replace an earlier store, and nothing else.
         progress: is told how many pictures were encoded.
+        published: what others saw in the pictures, in the place of their files and the codebook.
 
     Raises:
         XlxmertError: a file is missing or damaged, files do not belong together, or the folder holds something else.
     """
     out = Path(out)
     check_store(out, overwrite)
-    vocabulary = VisualVocabulary.load(codebook).to(device)
-    given = given_tokenizer(recipe.tokenizer), given_answers(recipe.answers)
-    things = None if recipe.instances is None else things_of(sources.images, recipe.instances)
-    read = read_lines(sources)
-    tokenizer = given[0] or Tokenizer.train([line.text for line in read], recipe.words)
-    told, lines = _told(read, tokenizer, recipe.longest, sources)
+    whence = published or PictureSources(images=sources.images, codebook=codebook)
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
-    wanted = list(dict.fromkeys(picture for line in lines for picture in line.pictures))
-    encoder = Encoder(reader, vocabulary, recipe.features, key_of(codebook, torch.device(device).type))
-    with encoder.encoded(parts_folder(out), wanted, progress) as seen:
-        vocabulary.codebook.check(seen.codes, str(sources.images))
-        visual, sizes = seen.arrays, dict[str, int]()
-        if things is not None:
-            found, sizes = labelled([things.get(path, ()) for path in seen.paths], vocabulary.spec.grid)
-            visual |= found
-        places = {path: place for place, path in enumerate(seen.paths)}
-        kept = [line for line in lines if all(picture in places for picture in line.pictures)]
-        answers = given[1] or frequent_answers(kept, recipe.least)
-        check_sizes(tokenizer, answers)
-        name = {path: path.relative_to(sources.images).as_posix() for path in wanted}
-        store = write_store(
-            out,
-            visual,
-            [name[path] for path in seen.paths],
-            (_sentence(line, places) for line in kept),
-            tokenizer,
-            answers,
-            vocabulary.codebook.fingerprint,
-            len(vocabulary.codebook),
-            {
-                "sources": sources.names,
-                "size": recipe.size,
-                "crop": recipe.crop,
-                "unreadable": len(seen.unreadable),
-                "left_out": {name[path]: reason for path, reason in seen.unreadable.items()},
-                "duplicates": [[name[path] for path in files] for files in seen.same],
-                **sizes,
-            },
-        )
-    return Prepared(store, seen.unreadable, len(read) - told, told - len(lines), seen.same)
+    look = open_look(whence, reader, recipe.features, recipe.flat, device)
+    tokenizer, answers = given_tokenizer(recipe.tokenizer), given_answers(recipe.answers)
+    things = _things(sources, recipe)
+    if tokenizer is None:
+        tokenizer = Tokenizer.train((line.text for line in read_lines(sources)), recipe.words)
+    found = survey(read_lines(sources), tokenizer, recipe.longest)
+    _check_told(found, recipe.longest, sources)
+    answers = answers or frequent(found.answers, recipe.least)
+    check_sizes(tokenizer, answers)
+    with look.seen(out, list(found.pictures), progress) as seen:
+        missing = check_missing(list(found.pictures), seen, whence, recipe.missing)
+        visual, sizes = dict(seen.arrays), dict[str, int]()
+        if things is not None and isinstance(look, PictureFiles):
+            rows = [things.get(picture, ()) for picture in seen.pictures]
+            cells, sizes = labelled(rows, look.encoder.vocabulary.spec.grid)
+            visual |= cells
+        told = store_facts(look, whence, seen)
+        told["facts"] |= _facts(sources, recipe, seen) | sizes
+        lines = sentences(read_lines(sources), tokenizer, recipe.longest, seen.places)
+        store = write_store(out, visual, seen.names, lines, tokenizer, answers, **told)
+    return Prepared(store, seen.unreadable, found.empty, found.too_long, seen.same, missing)
+
+
+def _things(sources: Sources, recipe: PrepareRecipe) -> Mapping[Picture, Sequence[InstanceRecord]] | None:
+    """What stands in each picture, where that is wanted."""
+    if recipe.instances is None:
+        return None
+    if sources.images is None:
+        raise UsageError("expected --images beside --instances, found none: published features bring their own labels")
+    return dict(things_of(sources.images, recipe.instances).items())
+
+
+def _facts(sources: Sources, recipe: PrepareRecipe, seen: Seen) -> dict[str, Any]:
+    """What else the store tells of its pictures."""
+    folder = sources.images or Path()
+
+    def name(path: Path) -> str:
+        return path.relative_to(folder).as_posix()
+
+    return {
+        "sources": sources.names,
+        "size": recipe.size,
+        "crop": recipe.crop,
+        "unreadable": len(seen.unreadable),
+        "left_out": {name(path): reason for path, reason in seen.unreadable.items()},
+        "duplicates": [[name(path) for path in files] for files in seen.same],
+    }
 
 
 def check_store(out: Path, overwrite: bool = False) -> None:
@@ -188,12 +204,6 @@ def check_store(out: Path, overwrite: bool = False) -> None:
         )
 
 
-def frequent_answers(lines: Sequence[Line], least: int = 1) -> AnswerTable:
-    """The answers that at least ``least`` questions have, the most frequent first."""
-    counts = Counter(answer for line in lines for answer in line.answers)
-    return frequent(counts, least)
-
-
 def labelled(things: Sequence[Sequence[InstanceRecord]], grid: int) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """What stands in each cell as the store's arrays ``labels`` and ``attributes`` (P, N), and how many there are.
 
@@ -206,26 +216,12 @@ def labelled(things: Sequence[Sequence[InstanceRecord]], grid: int) -> tuple[dic
     return arrays, {"labels": int(cells.things.max()) + 1, "attributes": cells.attributes.shape[-1] + 1}
 
 
-def _told(read: Sequence[Line], tokenizer: Tokenizer, longest: int | None, sources: Sources) -> tuple[int, list[Line]]:
-    """How many lines hold a word, and those of them that are not too long.
-
-    Raises:
-        XlxmertError: none is left.
-    """
-    lengths = tokenizer.lengths([line.text for line in read])
-    told = sum(length > 0 for length in lengths)
-    lines = [line for line, length in zip(read, lengths, strict=True) if 0 < length <= (longest or length)]
-    if not lines:
-        names = ", ".join(sources.names)
-        if not told:
-            raise XlxmertError(f"expected sentences in {names}, found none: check the files")
+def _check_told(found: Survey, longest: int | None, sources: Sources) -> None:
+    """Complain where no sentence is left."""
+    names, told = ", ".join(sources.names), found.kept + found.too_long
+    if not told:
+        raise XlxmertError(f"expected sentences in {names}, found none: check the files")
+    if not found.kept:
         raise XlxmertError(
             f"expected sentences of at most {longest} tokens in {names}, found none among {told}: raise --longest"
         )
-    return told, lines
-
-
-def _sentence(line: Line, places: Mapping[Path, int]) -> Sentence:
-    """A line as the store takes it."""
-    second = None if line.second is None else places[line.second]
-    return Sentence(line.text, places[line.picture], line.kind, line.answers, second, line.truth)

@@ -1,8 +1,9 @@
 """The sentences of a data set, from annotation files in the published formats, each with the file of its picture."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.coco import read_instances
@@ -14,42 +15,23 @@ from xlxmert.data.karpathy import read_karpathy
 from xlxmert.data.nlvr2 import read_nlvr2
 from xlxmert.data.pictures import Named, PictureFolder
 from xlxmert.data.plain_captions import read_any_captions
-from xlxmert.data.records import Id, InstanceRecord
+from xlxmert.data.records import CaptionRecord, Id, InstanceRecord, PairRecord, QuestionRecord
+from xlxmert.data.tuning import is_pairs, read_tuning, read_tuning_pairs
 from xlxmert.data.visual_genome import read_image_data, read_question_answers, read_regions
 from xlxmert.data.vqa import read_vqa
+from xlxmert.recipes.telling import Line, Picture
 
 TRAIN = "train"
 """The split of a Karpathy file that is read unless another is asked for."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """One sentence, before it is turned into tokens."""
-
-    text: str
-    picture: Path
-    """The picture's file."""
-    kind: str
-    """``caption``, ``question``, ``region`` or ``statement``."""
-    answers: Mapping[str, float] = field(default_factory=dict)
-    """Soft scores by answer."""
-    second: Path | None = None
-    """A statement's right picture."""
-    truth: bool | None = None
-    """Whether a statement holds."""
-
-    @property
-    def pictures(self) -> tuple[Path, ...]:
-        """Its picture, or its two."""
-        return (self.picture,) if self.second is None else (self.picture, self.second)
-
-
-@dataclass(frozen=True)
 class Sources:
     """Where pictures and sentences come from."""
 
-    images: Path
-    """The folder of pictures; folders within are searched too."""
+    images: Path | None = None
+    """The folder of pictures; folders within are searched too. None where others published what they saw, which is then
+    found by the pictures' names."""
     captions: tuple[Path, ...] = ()
     """COCO's ``captions_*.json``, or one's own files: see `xlxmert.data.plain_captions`."""
     vqa: tuple[tuple[Path, Path], ...] = ()
@@ -72,6 +54,8 @@ class Sources:
     """Conceptual Captions' tsv with local files; captions without a file are passed over."""
     easy_vqa: tuple[Path, ...] = ()
     """easy-VQA's ``questions.json``, or a split's folder with it."""
+    lxmert: tuple[Path, ...] = ()
+    """LXMERT's files for fine-tuning: ``vqa/train.json``, ``gqa/train.json``, ``nlvr2/train.json`` and their like."""
 
     def __post_init__(self) -> None:
         """Check that there is something to read."""
@@ -79,7 +63,7 @@ class Sources:
             raise UsageError(
                 "expected annotations, found none: "
                 "pass --captions, --karpathy, --flickr, --conceptual, --vqa, --gqa, --easy-vqa, --regions, "
-                "--genome-questions or --nlvr2"
+                "--genome-questions, --nlvr2 or --lxmert"
             )
         if self.split is not None and not self.karpathy:
             raise UsageError(f"expected --karpathy beside --split {self.split}, found none: only its files have splits")
@@ -88,61 +72,89 @@ class Sources:
     def names(self) -> list[str]:
         """The names of all annotation files, with their split where they hold several."""
         pairs = (*self.vqa, *self.regions, *self.genome_questions)
-        single = (*self.captions, *self.gqa, *self.nlvr2, *self.flickr, *self.conceptual, *self.easy_vqa)
+        single = (*self.captions, *self.gqa, *self.nlvr2, *self.flickr, *self.conceptual, *self.easy_vqa, *self.lxmert)
         names = [path.name for path in (*single, *(path for pair in pairs for path in pair))]
         return names + [f"{path.name} ({self.split or TRAIN})" for path in self.karpathy]
 
+    @cached_property
+    def folder(self) -> PictureFolder | None:
+        """The folder of pictures, listed once."""
+        return None if self.images is None else PictureFolder(self.images)
 
-def read_lines(sources: Sources) -> list[Line]:
-    """All sentences of the sources, file by file in the order given.
+    def finder(self, pictures: Iterable[Named], source: Path) -> Callable[[Id], Picture]:
+        """From the ids of one file to picture files, or to the names of their files without suffix."""
+        if self.folder is not None:
+            return _found(self.folder.knowing(pictures), source)
+        stems = {picture.id: PurePosixPath(picture.file_name).stem for picture in pictures}
+        return lambda picture_id: stems.get(picture_id) or PurePosixPath(str(picture_id)).stem
+
+
+def read_lines(sources: Sources) -> Iterator[Line]:
+    """All sentences of the sources, file by file in the order given; one file at a time is in memory.
 
     Raises:
         XlxmertError: a file is missing, cut short or of another format, or a picture is not in the folder.
     """
-    lines: list[Line] = []
     records: list[Named] = []
-    for path in sources.captions:
-        pictures, captions = read_any_captions(path)
+    for path, pictures, captions in _captions(sources):
         records += pictures
-        find = finder(sources.images, pictures, path)
-        lines += [Line(each.text, find(each.picture_id), "caption") for each in captions]
-    for path in sources.karpathy:
-        chosen = read_karpathy(path).of(sources.split or TRAIN)
-        records += chosen.pictures
-        find = finder(sources.images, chosen.pictures, path)
-        lines += [Line(each.text, find(each.picture_id), "caption") for each in chosen.captions]
+        find = sources.finder(pictures, path)
+        yield from (Line(each.text, find(each.picture_id), "caption") for each in captions)
     for path in sources.flickr:
-        find = finder(sources.images, (), path)
-        lines += [Line(each.text, find(each.picture_id), "caption") for each in read_flickr(path)]
+        find = sources.finder((), path)
+        yield from (Line(each.text, find(each.picture_id), "caption") for each in read_flickr(path))
     for path in sources.conceptual:
-        find = finder(sources.images, (), path)
-        lines += [Line(c.text, find(c.file_name), "caption") for c in read_conceptual(path) if c.file_name]
-    for questions, annotations in sources.vqa:
-        find = finder(sources.images, records, questions)
-        asked = read_vqa(questions, annotations)
-        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in asked]
-    for path in sources.gqa:
-        find = finder(sources.images, (), path)
-        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in read_gqa(path)]
-    for path in sources.easy_vqa:
-        find = finder(sources.images, (), path)
-        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in read_easy_vqa(path)]
+        find = sources.finder((), path)
+        yield from (Line(c.text, find(c.file_name), "caption") for c in read_conceptual(path) if c.file_name)
+    for path, pictures, asked in _questions(sources, records):
+        find = sources.finder(pictures, path)
+        yield from (Line(each.text, find(each.picture_id), "question", each.answers) for each in asked)
     for image_data, path in sources.regions:
         pictures = read_image_data(image_data)
-        find = finder(sources.images, pictures, path)
-        lines += [Line(each.phrase, find(each.picture_id), "region") for each in read_regions(path, pictures)]
+        find = sources.finder(pictures, path)
+        yield from (Line(each.phrase, find(each.picture_id), "region") for each in read_regions(path, pictures))
+    for path, pairs in _statements(sources):
+        find = sources.finder((), path)
+        yield from (
+            Line(pair.sentence, find(pair.left_id), "statement", second=find(pair.right_id), truth=pair.label)
+            for pair in pairs
+        )
+
+
+def _captions(sources: Sources) -> Iterator[tuple[Path, Sequence[Named], Iterable[CaptionRecord]]]:
+    """Each file of captions that tells of its pictures, too."""
+    for path in sources.captions:
+        yield path, *read_any_captions(path)
+    for path in sources.karpathy:
+        chosen = read_karpathy(path).of(sources.split or TRAIN)
+        yield path, chosen.pictures, chosen.captions
+
+
+def _questions(
+    sources: Sources, records: Sequence[Named]
+) -> Iterator[tuple[Path, Sequence[Named], Iterable[QuestionRecord]]]:
+    """Each file of questions, with what is known of its pictures."""
+    for questions, annotations in sources.vqa:
+        yield questions, records, read_vqa(questions, annotations)
+    for path in sources.gqa:
+        yield path, (), read_gqa(path)
+    for path in sources.easy_vqa:
+        yield path, (), read_easy_vqa(path)
+    for path in sources.lxmert:
+        if not is_pairs(path):
+            yield path, (), read_tuning(path)
     for image_data, path in sources.genome_questions:
         pictures = read_image_data(image_data)
-        find = finder(sources.images, pictures, path)
-        asked = read_question_answers(path, {picture.id for picture in pictures})
-        lines += [Line(each.text, find(each.picture_id), "question", each.answers) for each in asked]
+        yield path, pictures, read_question_answers(path, {picture.id for picture in pictures})
+
+
+def _statements(sources: Sources) -> Iterator[tuple[Path, Iterable[PairRecord]]]:
+    """Each file of statements."""
     for path in sources.nlvr2:
-        find = finder(sources.images, (), path)
-        lines += [
-            Line(pair.sentence, find(pair.left_id), "statement", second=find(pair.right_id), truth=pair.label)
-            for pair in read_nlvr2(path)
-        ]
-    return lines
+        yield path, read_nlvr2(path)
+    for path in sources.lxmert:
+        if is_pairs(path):
+            yield path, read_tuning_pairs(path)
 
 
 def things_of(images: Path, instances: Path) -> dict[Path, list[InstanceRecord]]:
@@ -165,7 +177,10 @@ def things_of(images: Path, instances: Path) -> dict[Path, list[InstanceRecord]]
 
 def finder(images: Path, pictures: Iterable[Named], source: Path) -> Callable[[Id], Path]:
     """From the ids of one file to picture files; an id without a picture is an error that names the file."""
-    folder = PictureFolder(images, pictures)
+    return _found(PictureFolder(images, pictures), source)
+
+
+def _found(folder: PictureFolder, source: Path) -> Callable[[Id], Path]:
     found: dict[Id, Path] = {}
 
     def find(picture_id: Id) -> Path:
