@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from xlxmert.convert.folder import Bundle
+from xlxmert.convert.locate import CONFIG
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_json, write_json, write_text
 from xlxmert.core.images import contact_sheet, load_picture, save_png
@@ -154,6 +155,8 @@ def train_folder(
     """
     told = told_pictures(images, recipe.captions, recipe.names)
     plan = _planned(images, out, recipe, told)
+    if (done := _finished(out / "checkpoint")) is not None:
+        return done
     held = _split(images, out, told, plan, recipe)
     prepared = _prepared(images, out, recipe, plan, device, bar)
     pictures = prepared.store.size
@@ -164,6 +167,14 @@ def train_folder(
     bundle = prepared.bundle(model, generator, facts)
     bundle.save_pretrained(out / "checkpoint")
     return _scored(images, out, recipe, bundle, held)
+
+
+def _finished(folder: Path) -> Bundle | None:
+    """The checkpoint of an earlier call, if it has its scores."""
+    if not (folder / CONFIG).exists():
+        return None
+    bundle = Bundle.from_pretrained(folder)
+    return bundle if "scores" in bundle.facts else None
 
 
 def _generator(images: Path, out: Path, recipe: FolderRecipe, plan: Plan, prepared: Prepared) -> Generator:
