@@ -1,5 +1,6 @@
 """easy-VQA's questions: its real form, the ways in which it can be broken, and the store that `prepare` makes of it."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from xlxmert.core.errors import XlxmertError
-from xlxmert.data.easy_vqa import question_type, read_easy_vqa
+from xlxmert.data.easy_vqa import question_type, read_easy_vqa, write_easy_vqa
 
 ROWS: list[Any] = [  # as in the package's own files
     ["what is the blue shape?", "rectangle", 0],
@@ -75,6 +76,15 @@ def test_broken_files(split: Path, content: Any, message: str) -> None:
     (split / "questions.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(XlxmertError, match=message):
         read_easy_vqa(split, {0, 1})
+
+
+def test_what_is_written_is_read_again(split: Path) -> None:
+    """Questions of one answer each make the very file; others are refused."""
+    records = read_easy_vqa(split)
+    write_easy_vqa(split / "again/questions.json", records)
+    assert json.loads((split / "again/questions.json").read_text(encoding="utf-8")) == ROWS
+    with pytest.raises(XlxmertError, match="expected one answer to question 0, found 2"):
+        write_easy_vqa(split / "again/questions.json", [dataclasses.replace(records[0], raw_answers=("a", "b"))])
 
 
 def test_cut_or_missing_files(split: Path) -> None:

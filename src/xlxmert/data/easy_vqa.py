@@ -1,16 +1,16 @@
-"""easy-VQA's questions about one coloured shape on a plain ground, from the files of the package ``easy-vqa`` (MIT).
+"""easy-VQA's questions about one coloured shape on a plain ground, from and to the files of the package ``easy-vqa``.
 
-The package holds a folder for each split, ``train`` and ``test``, with ``questions.json``, a list of ``[question,
+The package (MIT) holds a folder for each split, ``train`` and ``test``, with ``questions.json``, a list of ``[question,
 answer, number of the picture]``, and the pictures ``images/0.png``, ``images/1.png`` and so on; beside the folders lies
 ``answers.txt``, one answer per line. Source: github.com/vzhou842/easy-VQA.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
 from xlxmert.core.errors import XlxmertError
-from xlxmert.data.entries import Entry, brief, load
+from xlxmert.data.entries import Entry, brief, load, write_list
 from xlxmert.data.records import Id, QuestionRecord
 
 QUESTIONS, ANSWERS = "questions.json", "answers.txt"
@@ -40,6 +40,15 @@ def read_easy_vqa(path: Path, pictures: Container[Id] | None = None) -> list[Que
         )
     answers = _answers_beside(path)
     return [_question(number, _entry(row, path, number), pictures, answers) for number, row in enumerate(rows)]
+
+
+def write_easy_vqa(path: Path, records: Iterable[QuestionRecord]) -> None:
+    """Write a ``questions.json``, whole or not at all.
+
+    Raises:
+        XlxmertError: a question has not exactly one answer, or the file cannot be written.
+    """
+    write_list(path, map(_row, records))
 
 
 def question_type(text: str, answer: str) -> str:
@@ -72,6 +81,15 @@ def _question(
         question_type(text, answer),
         "yes/no" if answer in ("yes", "no") else "other",
     )
+
+
+def _row(record: QuestionRecord) -> list[Any]:
+    if len(record.raw_answers) != 1:
+        raise XlxmertError(
+            f"expected one answer to question {record.question_id!r}, found {len(record.raw_answers)}: "
+            "write VQA v2's files instead"
+        )
+    return [record.text, record.raw_answers[0], record.picture_id]
 
 
 def _entry(row: Any, path: Path, number: int) -> Entry:
