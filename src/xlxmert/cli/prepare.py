@@ -8,12 +8,15 @@ from typing import Literal
 from tyro.conf import OmitArgPrefixes
 
 from xlxmert.cli.common import print_json
-from xlxmert.cli.progress import print_facts, print_same, print_unreadable, progress_bar
+from xlxmert.cli.progress import print_facts, print_left_out, print_same, print_unreadable, progress_bar
 from xlxmert.convert.locate import CODEBOOK, locate
 from xlxmert.core.errors import UsageError
+from xlxmert.data.shards import expanded
+from xlxmert.data.tables import Columns, open_table
 from xlxmert.recipes.mixture_pictures import PictureSources
-from xlxmert.recipes.prepare import PrepareRecipe, prepare
+from xlxmert.recipes.prepare import PrepareRecipe, check_store, prepare
 from xlxmert.recipes.sources import Sources
+from xlxmert.recipes.unpack import unpack, unpack_table
 from xlxmert.studio.devices import pick_device
 
 
@@ -54,6 +57,19 @@ class Options:
     """easy-VQA's questions.json, or a split's folder with it, one or more."""
     lxmert: tuple[Path, ...] = ()
     """LXMERT's files for fine-tuning, vqa/train.json, gqa/train.json, nlvr2/train.json and their like, one or more."""
+    shards: tuple[str, ...] = ()
+    """Instead of --images: webdataset's tar files, one or more, or a range of them, "data-{000000..000009}.tar"."""
+    table: str | None = None
+    """Instead of --images: a table of the datasets library with pictures and captions: a folder of save_to_disk or of
+    parquet files, a .parquet or .arrow file, or a name on the Hugging Face hub."""
+    image_column: str = "image"
+    """With --table: the column of pictures."""
+    caption_column: str = "caption"
+    """With --table: the column of captions, texts or lists of them."""
+    table_split: str | None = None
+    """With --table: which of its splits, by default train or the only one."""
+    pictures: Path | None = None
+    """With --shards and --table: where their pictures are put and stay, by default a folder beside the store."""
     tsv: tuple[Path, ...] = ()
     """Instead of --images: LXMERT's features of the pictures, train2014_obj36.tsv and its like."""
     h5: tuple[Path, ...] = ()
@@ -74,6 +90,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Prepare the store and report its counts."""
+    options = unpacked(options)
     published = published_of(options)
     sources = Sources(**{each.name: getattr(options, each.name) for each in dataclasses.fields(Sources)})
     device = pick_device(options.device)
@@ -89,6 +106,29 @@ def run(options: Options) -> int:
     else:
         print_facts(prepared.summary())
     return 0
+
+
+def unpacked(options: Options) -> Options:
+    """The same options, with pictures and captions that came out of shards or a table.
+
+    Raises:
+        UsageError: there are pictures from elsewhere, too.
+        XlxmertError: a shard or the table is damaged, or the store may not be written.
+    """
+    given = [name for name in ("images", "shards", "table") if getattr(options, name)]
+    if len(given) > 1:
+        raise UsageError(f"expected one of --images, --shards and --table, found --{' and --'.join(given)}")
+    if not given or given == ["images"]:
+        return options
+    check_store(options.out, options.overwrite)
+    folder = options.pictures or options.out.with_name(f"{options.out.name}-pictures")
+    if options.table is None:
+        done = unpack(tuple(path for name in options.shards for path in expanded(name)), folder)
+    else:
+        columns = Columns(options.image_column, options.caption_column, options.table_split)
+        done = unpack_table(open_table(options.table, columns), folder)
+    print_left_out(done.left_out)
+    return dataclasses.replace(options, images=folder / "images", captions=(*options.captions, *done.files))
 
 
 def published_of(options: Options) -> PictureSources | None:

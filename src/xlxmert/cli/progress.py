@@ -43,6 +43,11 @@ def print_unreadable(unreadable: Mapping[Path, str]) -> None:
         console.print(f"passed over: {len(unreadable) - SHOWN} more pictures", markup=False)
 
 
+def print_left_out(samples: Mapping[str, str]) -> None:
+    """Say on the error stream which samples of shards or tables were passed over, and why."""
+    print_unreadable({Path(name): f"{name} has {lacks}" for name, lacks in samples.items()})
+
+
 def print_same(same: Sequence[Sequence[Path]]) -> None:
     """Say on the error stream which files show the very same pixels."""
     console = rich.console.Console(stderr=True, soft_wrap=True, highlight=False)

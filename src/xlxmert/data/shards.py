@@ -8,18 +8,21 @@ nothing in them is ever unpacked to where it says.
 
 import itertools
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlxmert.core.errors import XlxmertError
+from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.data.pictures import SUFFIXES
 from xlxmert.data.plain_captions import CAPTION
 
 LARGEST = 2**28
 """Bytes of the largest member that is read."""
+RANGE = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
+MOST_SHARDS = 10**6
 Member = tuple[str, str, bytes]
 """Key, suffix in small letters, and content."""
 
@@ -41,6 +44,22 @@ class Sample:
     def lacks(self) -> str:
         """What is missing; empty where it is whole."""
         return "" if self.picture and self.captions else "no caption" if self.picture else "no picture"
+
+
+def expanded(name: str) -> list[Path]:
+    """The shards that a name with ranges means: ``data-{000000..000009}.tar`` is ten of them.
+
+    Raises:
+        UsageError: a range is turned around, or there are too many.
+    """
+    found = RANGE.search(name)
+    if found is None:
+        return [Path(name)]
+    first, last = int(found[1]), int(found[2])
+    if not first <= last < first + MOST_SHARDS:
+        raise UsageError(f"expected a range of at most {MOST_SHARDS} shards, found {found[0]} in {name}: mend it")
+    numbers = (f"{number:0{len(found[1])}d}" for number in range(first, last + 1))
+    return [path for number in numbers for path in expanded(f"{name[: found.start()]}{number}{name[found.end() :]}")]
 
 
 def read_shard(path: Path) -> Iterator[Sample]:
