@@ -32,8 +32,12 @@ class Options:
     """How much k-means prefers things to plain areas; 0 is plain k-means."""
     grid: int = FEATURES.grid
     """Grid cells per side."""
+    backbone: str = CodebookRecipe.backbone
+    """The network that looks at pictures: the shipped one, or with the extra `backbones` any picture network of
+    transformers, as hf:OWNER/NAME of the hub or as hf:FOLDER."""
     depths: tuple[str, ...] = tuple(f"{depth.stride}:{depth.parts}" for depth in FEATURES.depths)
-    """Depths of the backbone in a feature, each stride:parts or stride:parts:weight."""
+    """Depths of the backbone in a feature, each stride:parts or stride:parts:weight; a backbone without these strides
+    takes its own two finest by default."""
     colour_parts: int = FEATURES.colour_parts
     """Mean colours of parts x parts sub-cells in a feature; 0 leaves colours out."""
     colour_weight: float = FEATURES.colour_weight
@@ -88,6 +92,7 @@ def recipe_of(options: Options) -> CodebookRecipe:
         workers=options.workers,
         instances=options.instances,
         lessons=options.lessons,
+        backbone=options.backbone,
     )
 
 
@@ -101,6 +106,7 @@ def run(options: Options) -> int:
     print_unreadable(fitted.unreadable)
     facts = {
         "file": str(options.out),
+        "backbone": fitted.vocabulary.backbone.name,
         "codes": len(fitted.vocabulary.codebook),
         "width": fitted.vocabulary.width,
         "pictures": fitted.pictures,

@@ -15,8 +15,10 @@ from xlxmert.data.cells import LabelledCells, label_cells
 from xlxmert.data.pictures import list_pictures
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import things_of
-from xlxmert.vision.backbone import load_backbone
+from xlxmert.vision.backbone import Backbone
+from xlxmert.vision.backbones import open_backbone
 from xlxmert.vision.labels import LESSONS, CellLabels
+from xlxmert.vision.network import PictureNetwork
 from xlxmert.vision.regions import Depth, FeatureSpec
 from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary, fit_vocabulary
 
@@ -58,6 +60,8 @@ class CodebookRecipe:
     """COCO's ``instances_*.json`` of the pictures, with or without attributes: codes then tell its things apart."""
     lessons: int = LESSONS
     """With instances: steps in which the features are taught."""
+    backbone: str = Backbone.name
+    """The network that looks at pictures; see `open_backbone`."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -105,6 +109,29 @@ def parse_depths(texts: tuple[str, ...]) -> tuple[Depth, ...]:
     return tuple(depths)
 
 
+def suited(spec: FeatureSpec, backbone: PictureNetwork, size: int) -> FeatureSpec:
+    """The spec, with other depths where the usual ones are asked of a backbone that has none of their strides.
+
+    Raises:
+        UsageError: depths were chosen that the backbone does not have.
+    """
+    missing = [depth.stride for depth in spec.depths if depth.stride not in backbone.strides]
+    if not missing:
+        return spec
+    if spec.depths != FEATURES.depths:
+        raise UsageError(
+            f"expected --depths of strides {', '.join(map(str, backbone.strides))}, which {backbone.name} has, found "
+            f"{', '.join(map(str, missing))}: leave --depths out, or choose among these"
+        )
+    strides = [stride for stride in backbone.strides if size % (stride * spec.grid) == 0][:2]
+    if not strides:
+        raise UsageError(
+            f"expected a --size in multiples of {backbone.strides[0] * spec.grid} for {backbone.name}, found {size}"
+        )
+    depths = (Depth(stride, max(min(size // (stride * spec.grid), 2), 1)) for stride in strides)
+    return dataclasses.replace(spec, depths=tuple(depths))
+
+
 def fit_codebook(
     images: Path,
     recipe: CodebookRecipe = CodebookRecipe(),
@@ -134,9 +161,10 @@ def fit_codebook(
     things = things_of(images, recipe.instances) if recipe.instances is not None else None
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
     first, total = paths[:STATISTICS], len(paths) + len(paths[:STATISTICS])
-    backbone = load_backbone(deepest=max(recipe.features.deepest, 2)).to(device)
+    backbone = open_backbone(recipe.backbone, recipe.features.deepest).to(device)
+    spec = suited(recipe.features, backbone, recipe.size)
     sample = (picture for _, picture in reader.read(first, total, progress))
-    extractor = FeatureExtractor.fit(backbone, recipe.features, sample)
+    extractor = FeatureExtractor.fit(backbone, spec, sample)
     seen: list[Path] = []
 
     def every() -> Iterator[np.ndarray]:

@@ -16,6 +16,7 @@ from torch import nn
 from xlxmert.core.axes import Float, Tensor
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_tensors
+from xlxmert.vision.network import PictureNetwork
 
 SHIPPED = {"efficientnet-lite0": "efficientnet-lite0.safetensors"}
 """Backbones whose weights come with the package, and their files in ``vision/weights``."""
@@ -86,7 +87,7 @@ class InvertedResidual(nn.Module):
         return x + out if self.residual else out  # (B, E, i, j)
 
 
-class Backbone(nn.Module):
+class Backbone(PictureNetwork):
     """The EfficientNet-Lite0 trunk, frozen, with batch norms folded into the convolutions.
 
     Args:

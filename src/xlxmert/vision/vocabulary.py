@@ -15,13 +15,17 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_tensors, write_tensors
 from xlxmert.core.images import to_floats
 from xlxmert.core.seeds import torch_generator
-from xlxmert.vision.backbone import Backbone, load_backbone
+from xlxmert.vision.backbones import open_backbone
 from xlxmert.vision.codebook import Codebook
 from xlxmert.vision.labels import LESSONS, CellLabels, LabelEmbedding, teach
+from xlxmert.vision.network import PictureNetwork
 from xlxmert.vision.regions import FeatureSpec, Statistics, cell_blocks, fit_statistics, fit_whole, grid_pool
+from xlxmert.vision.transformers_backbone import unpack_transformers
 
 EMBEDDING = "embedding."
 """What the embedding's tensors are called in a file."""
+NETWORK = "network."
+"""What the backbone's tensors are called, if they travel along."""
 
 Picture = UInt8[Tensor, "_ _ 3"] | UInt8[np.ndarray, "_ _ 3"]
 
@@ -37,13 +41,17 @@ class FeatureExtractor:
     """
 
     def __init__(
-        self, backbone: Backbone, spec: FeatureSpec, statistics: Statistics, embedding: LabelEmbedding | None = None
+        self,
+        backbone: PictureNetwork,
+        spec: FeatureSpec,
+        statistics: Statistics,
+        embedding: LabelEmbedding | None = None,
     ) -> None:
         """Keep the parts; see the class."""
         self.backbone, self.spec, self.statistics, self.embedding = backbone, spec, statistics, embedding
 
     @classmethod
-    def fit(cls, backbone: Backbone, spec: FeatureSpec, pictures: Iterable[Picture]) -> "FeatureExtractor":
+    def fit(cls, backbone: PictureNetwork, spec: FeatureSpec, pictures: Iterable[Picture]) -> "FeatureExtractor":
         """Measure the statistics on some hundred pictures (all of one size), streaming."""
 
         def blocks() -> Iterator[Sequence[Tensor]]:
@@ -119,7 +127,7 @@ class VisualVocabulary(FeatureExtractor):
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: PictureNetwork,
         spec: FeatureSpec,
         statistics: Statistics,
         codebook: Codebook,
@@ -161,17 +169,24 @@ class VisualVocabulary(FeatureExtractor):
         return {"backbone": self.backbone.name, "spec": dataclasses.asdict(self.spec)}
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file: centroids and statistics as tensors, config and fingerprint as metadata."""
+        """Write one safetensors file: centroids and statistics as tensors, config and fingerprint as metadata.
+
+        A backbone that came from a folder of one's own is put into it too.
+        """
         tensors = {"centroids": self.codebook.centroids}
         for index, (mean, axes) in enumerate(zip(self.statistics.means, self.statistics.axes, strict=True)):
             tensors |= {f"statistics.{index}.mean": mean, f"statistics.{index}.axes": axes}
         if self.embedding is not None:
             tensors |= {f"{EMBEDDING}{name}": tensor for name, tensor in self.embedding.state_dict().items()}
-        write_tensors(path, tensors, {"fingerprint": self.codebook.fingerprint, "config": json.dumps(self.config())})
+        metadata = {"fingerprint": self.codebook.fingerprint, "config": json.dumps(self.config())}
+        if packed := self.backbone.packed():
+            tensors |= {f"{NETWORK}{name}": tensor for name, tensor in packed[0].items()}
+            metadata["network"] = json.dumps(packed[1])
+        write_tensors(path, tensors, metadata)
 
     @classmethod
-    def load(cls, path: Path, backbone: Backbone | None = None) -> "VisualVocabulary":
-        """Read what `save` wrote; the backbone is loaded by its name unless one is given.
+    def load(cls, path: Path, backbone: PictureNetwork | None = None) -> "VisualVocabulary":
+        """Read what `save` wrote; the backbone is in it, or is loaded by its name, unless one is given.
 
         Raises:
             XlxmertError: the file is unreadable or holds something else.
@@ -187,7 +202,9 @@ class VisualVocabulary(FeatureExtractor):
         if missing:
             raise XlxmertError(f"expected {missing} in {path}, found {sorted(tensors)}: fit or download it again")
         statistics = Statistics(tuple(tensors[key] for key in means), tuple(tensors[key] for key in axes))
-        network = backbone or load_backbone(config["backbone"], max(spec.deepest, 2))
+        if backbone is None and "network" in metadata:
+            backbone = unpack_transformers(_under(NETWORK, tensors), json.loads(metadata["network"]), str(path))
+        network = backbone or open_backbone(config["backbone"], spec.deepest)
         return cls(network, spec, statistics, codebook, _embedding(tensors))
 
 
@@ -247,8 +264,13 @@ def fit_vocabulary(
 
 def _embedding(tensors: dict[str, Tensor]) -> LabelEmbedding | None:
     """The embedding in a file's content, if there is one."""
-    own = {name.removeprefix(EMBEDDING): tensor for name, tensor in tensors.items() if name.startswith(EMBEDDING)}
+    own = _under(EMBEDDING, tensors)
     return LabelEmbedding.of(own) if own else None
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def stacked(pictures: Iterable[Picture], batch: int) -> Iterator[UInt8[Tensor, "B H W 3"]]:
@@ -267,10 +289,10 @@ def stacked(pictures: Iterable[Picture], batch: int) -> Iterator[UInt8[Tensor, "
         yield torch.stack([torch.as_tensor(picture) for picture in group])
 
 
-def _device(backbone: Backbone) -> torch.device:
+def _device(backbone: PictureNetwork) -> torch.device:
     return next(backbone.parameters()).device
 
 
-def _together(backbone: Backbone) -> int:
+def _together(backbone: PictureNetwork) -> int:
     """How many pictures go through the backbone at once: on a CPU, as many as stay in its cache."""
     return 4 if _device(backbone).type == "cpu" else 64
