@@ -245,3 +245,21 @@ def test_killed_ten_times_the_store_is_the_same(tmp_path: Path) -> None:
     print(f"parts after each kill: {begun}")
     assert max(begun) > 1 and json.loads(done.stdout)["pictures"] == 8000
     assert content(tmp_path / "store") == content(tmp_path / "whole") and not parts.exists()
+
+
+def test_what_a_kill_leaves_beside_a_finished_store_is_swept_and_an_interrupted_run_stays(folder: Path) -> None:
+    run(folder, "store")
+    left, store = parts_folder(folder / "store"), folder / "store/store.json"
+    for part, age in (("old.safetensors", -1), ("new.safetensors", 1)):
+        left.mkdir()
+        (left / part).write_bytes(b"part")
+        when = store.stat().st_mtime_ns + age * 10**9
+        os.utime(left / part, ns=(when, when))
+        with pytest.raises(XlxmertError, match=r"found a store .*pass --overwrite"):
+            run(folder, "store")
+        assert left.exists() == (age > 0)
+    os.utime(left / "new.safetensors", ns=(0, 0))
+    with locked(left), pytest.raises(XlxmertError, match="found a store"):  # somebody is at work there
+        os.utime(left / ".lock", ns=(0, 0))
+        run(folder, "store")
+    assert left.exists()

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,8 @@ import numpy as np
 
 import xlxmert
 from xlxmert.core.arrays import map_arrays, write_arrays
+from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import locked
 from xlxmert.recipes.reading import Attempt, PictureReader, Progress, no_progress
 
 Work = Callable[
@@ -108,6 +111,20 @@ class Parts:
 def parts_folder(out: Path) -> Path:
     """Where the parts of a store or a file are kept until it is finished: a hidden folder beside it."""
     return out.with_name(f".{out.name}.encoded")
+
+
+def sweep(out: Path) -> None:
+    """Delete the parts of a finished store or file, which a kill right after its last step leaves.
+
+    Parts that are newer than what they stand beside are of an interrupted run that is to replace it, and stay, as do
+    those that a process is using.
+    """
+    folder, made = parts_folder(out), out / "store.json" if out.is_dir() else out
+    with contextlib.suppress(OSError, XlxmertError):
+        finished = made.stat().st_mtime_ns
+        if folder.is_dir() and all(file.stat().st_mtime_ns <= finished for file in folder.iterdir()):
+            with locked(folder):
+                shutil.rmtree(folder)
 
 
 def key_of(file: Path, device: object) -> str:

@@ -16,6 +16,7 @@ from xlxmert.data.store import KINDS, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
 from xlxmert.recipes.mixture_pictures import PictureFiles, PictureSources, Seen, check_missing, open_look, store_facts
+from xlxmert.recipes.parts import sweep
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import Sources, read_lines, things_of
 from xlxmert.recipes.telling import Picture, Survey, sentences, survey
@@ -185,7 +186,7 @@ def _facts(sources: Sources, recipe: PrepareRecipe, seen: Seen) -> dict[str, Any
 
 
 def check_store(out: Path, overwrite: bool = False) -> None:
-    """Make sure that a store may be written to a folder.
+    """Make sure that a store may be written to a folder; what a finished run left beside one is deleted.
 
     Raises:
         XlxmertError: it is a file, holds something else, or holds a store that is not to be replaced.
@@ -199,6 +200,7 @@ def check_store(out: Path, overwrite: bool = False) -> None:
     if found and not overwrite:
         facts = read_json(out / "store.json")
         made = facts.get("codebook", "unknown") if isinstance(facts, dict) else "unknown"
+        sweep(out)
         raise XlxmertError(
             f"expected a new folder at {out}, found a store (codebook {made}): pass --overwrite to replace it"
         )
