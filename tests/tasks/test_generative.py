@@ -240,35 +240,3 @@ def test_stores_that_do_not_fit_are_refused(colours: Store, shape: dict[str, obj
 def test_stores_without_the_wanted_sentences_are_refused(colours: Store) -> None:
     with pytest.raises(XlxmertError, match=r"sentences of the kinds region.*found none"):
         make_task(colours, kinds=("region",))
-
-
-def test_snapped_pictures_lie_between_their_features_and_their_codes(colours: Store) -> None:
-    store = colours
-    width = store.feature_width
-    centroids = torch.randn(store.count("codes"), width)
-    plain = make_task(store, together=2)
-    config = GenerativeConfig(together=2, snapped=0.8)
-    task = GenerativeTask(plain.model, store, config, 3, centroids)
-    shares = []
-    for step in range(6):
-        seen, moved = (each._lesson("captioning", step, 8).view for each in (plain, task))
-        assert seen is not None and moved is not None
-        codes = [
-            int((seen.picture[i] == store.rows("features", range(store.size))).all((1, 2)).nonzero()[0])
-            for i in range(4)
-        ]
-        towards = centroids[store.rows("codes", codes)] - seen.picture
-        gone = moved.picture - seen.picture
-        share = (gone * towards).sum((1, 2)) / towards.square().sum((1, 2))
-        torch.testing.assert_close(gone, share[:, None, None] * towards)
-        shares += share.tolist()
-    assert 0 <= min(shares) < 0.2 and 0.6 < max(shares) <= 0.8
-
-
-def test_snapping_needs_centroids_and_features(colours: Store) -> None:
-    with pytest.raises(XlxmertError, match="needs the centroids"):
-        make_task(colours, snapped=0.5)
-    with pytest.raises(XlxmertError, match="snapped must be in"):
-        GenerativeConfig(snapped=0.5, visual_input="codes")
-    with pytest.raises(XlxmertError, match="snapped must be in"):
-        GenerativeConfig(snapped=1.5)

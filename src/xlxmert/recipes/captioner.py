@@ -22,7 +22,6 @@ from xlxmert.core.task import OptimConfig
 from xlxmert.data.store import Store
 from xlxmert.models.xgpt import Xgpt, XgptConfig
 from xlxmert.recipes.finetune import check_words, weights_digest
-from xlxmert.recipes.opened import check_size, looked_size
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.sampling import Greedy
 from xlxmert.studio import Describer
@@ -67,20 +66,19 @@ def captioner_loop(
 
 def fresh(prepared: Prepared, shape: XgptConfig, seed: int, visual_input: VisualInput = "features") -> Xgpt:
     """A model of this shape, sized by the data: a codebook if it reads codes, no learned places for boxes."""
-    wants = shape.codes or visual_input == "codes"
-    codes = len(prepared.coded("a captioner that reads them")) if wants else 0
+    codes = len(prepared.vocabulary.codebook) if shape.codes or visual_input == "codes" else 0
     config = dataclasses.replace(
         shape,
         vocabulary=prepared.store.tokenizer.size,
         codes=codes,
-        feature_width=prepared.width,
-        grid=prepared.grid(shape.grid),
+        feature_width=prepared.vocabulary.width,
+        grid=prepared.vocabulary.spec.grid,
         grid_position="box" if "boxes" in prepared.store.pictures else shape.grid_position,
     )
     torch.manual_seed(seed)
     model = Xgpt(config)
-    if codes and prepared.codebook is not None:
-        model.load_centroids(prepared.codebook.centroids)
+    if codes:
+        model.load_centroids(prepared.vocabulary.codebook.centroids)
     return model
 
 
@@ -103,8 +101,7 @@ def train_captioner(prepared: Prepared, start: XgptConfig | Xgpt, config: Genera
     else:
         model = fresh(prepared, start, loop.seed, config.visual_input)
     facts |= {"model": model.config.to_dict()}
-    centroids = None if prepared.codebook is None else prepared.codebook.centroids
-    task = GenerativeTask(model, prepared.store, config, loop.seed, centroids)
+    task = GenerativeTask(model, prepared.store, config, loop.seed)
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Xgpt)
     return average.eval()
@@ -120,7 +117,7 @@ def copied(model: Xgpt) -> Xgpt:
 def as_captioner(model: Xgpt, prepared: Prepared, config: GenerativeConfig, facts: Mapping[str, Any]) -> Captioner:
     """A trained model with its words and how it looks at pictures."""
     longest = prepared.store.longest
-    known = {"visual_input": config.visual_input, "most_words": longest, **looked_size(prepared.store), **facts}
+    known = {"visual_input": config.visual_input, "most_words": longest, **facts}
     return Captioner(model, prepared.store.tokenizer, prepared.vocabulary, facts=known)
 
 
@@ -167,8 +164,7 @@ def finetune_captioner(
     if isinstance(config, SelfCriticalConfig):
         task = SelfCriticalTask(model, store, config, word_ids(store.tokenizer), loop.seed)
     else:
-        centroids = None if captioner.vocabulary is None else captioner.vocabulary.codebook.centroids
-        task = GenerativeTask(model, store, config, loop.seed, centroids)
+        task = GenerativeTask(model, store, config, loop.seed)
     average = train(task, loop, facts=facts).averages.get("model", model)
     assert isinstance(average, Xgpt)
     return _finished(captioner, store, average.eval(), config, loop)
@@ -181,7 +177,6 @@ def check_fit(captioner: Captioner, store: Store) -> None:
         XlxmertError: it was prepared with another tokenizer or visual vocabulary.
     """
     check_words(store, captioner.tokenizer, "captioner", "the captioner's folder, or its store's")
-    check_size(store, captioner.facts, "captioner")
     vocabulary = captioner.vocabulary
     if vocabulary is not None and store.fingerprint != vocabulary.codebook.fingerprint:
         raise XlxmertError(
@@ -200,7 +195,6 @@ def _finished(
     told = {"by": by, "captions": len(store.of_kind("caption")), "steps": loop.steps, "batch": loop.batch_size}
     facts = {
         **captioner.facts,
-        **looked_size(store),
         "visual_input": config.visual_input,
         "most_words": max(longest, captioner.most_words),
         "finetuned": [*captioner.facts.get("finetuned", []), told],

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.core.axes import Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import numpy_generator, torch_generator
 from xlxmert.core.task import OptimConfig, Player
@@ -80,9 +80,6 @@ class GenerativeConfig:
     """Kinds of sentences that are read and written."""
     visual_input: VisualInput = "features"
     """Read pictures as codes, or as the exact features that the store then needs."""
-    snapped: float = 0.0
-    """With features: every picture is moved towards the centroids of its codes by a share drawn from [0, snapped]. A
-    painted picture lies there, between what a camera sees and what the codes say; 0 reads photographs only."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=1e-4, betas=(0.9, 0.98), clip=5.0))
     """The optimiser."""
 
@@ -93,11 +90,6 @@ class GenerativeConfig:
         for name in ("fragment", "span_share", "word_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise XlxmertError(f"{name} must be in (0, 1] (found {getattr(self, name)} in the generative config)")
-        if not 0 <= self.snapped <= 1 or (self.snapped and self.visual_input == "codes"):
-            raise XlxmertError(
-                f"snapped must be in [0, 1], and above 0 with features only (found {self.snapped} and "
-                f"{self.visual_input} in the generative config)"
-            )
         if self.together < 1:
             raise XlxmertError(f"together must be at least 1 (found {self.together} in the generative config)")
         if self.span_mean <= 0 or not 0 <= self.label_smoothing < 1:
@@ -120,32 +112,15 @@ class GenerativeConfig:
 class GenerativeTask:
     """Learn to write the captions of a store, and whatever else the config asks for.
 
-    Args:
-        model: the XGPT.
-        store: pictures and sentences.
-        config: the objectives.
-        seed: decides everything that is drawn.
-        centroids: (K, F), of the store's codes, which `GenerativeConfig.snapped` needs.
-
     Raises:
-        XlxmertError: the store does not fit the model, or lacks sentences of the wanted kinds, or centroids are needed.
+        XlxmertError: the store does not fit the model, or lacks sentences of the wanted kinds.
     """
 
     name = "generative"
 
-    def __init__(
-        self,
-        model: Xgpt,
-        store: Store,
-        config: GenerativeConfig,
-        seed: int = 0,
-        centroids: Float[Tensor, "K F"] | None = None,
-    ) -> None:
-        """Put the task together; see the class."""
+    def __init__(self, model: Xgpt, store: Store, config: GenerativeConfig, seed: int = 0) -> None:
+        """Put the task together; ``seed`` decides everything that is drawn."""
         check_store(model.config, store, config.visual_input)
-        if config.snapped and centroids is None:
-            raise XlxmertError(f"snapped {config.snapped} needs the centroids of {store.folder}, found none: pass them")
-        self._centroids = centroids
         self.model, self.store, self.config, self.seed = model, store, config, seed
         self._sentences = store.pool(*config.kinds)
         if not len(self._sentences):
@@ -185,7 +160,7 @@ class GenerativeTask:
         if objective in TEXT_ONLY:
             return self._text_lesson(objective, words, rng, step)
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
-        return self._picture_lesson(objective, words, self._seen(pictures, rng), rng)
+        return self._picture_lesson(objective, words, view(self.store, pictures, self.config.visual_input), rng)
 
     def _together(self, size: int, rng: np.random.Generator) -> Lesson:
         """Captioning of fewer pictures, several of the sentences of each."""
@@ -196,16 +171,8 @@ class GenerativeTask:
         places = np.stack([_some(row[row < own], count) for row, own in zip(draws, owners.counts[drawn], strict=True)])
         sentences = owners.sentences[(owners.starts[drawn][:, None] + places).reshape(-1)]
         given, targets = shifted(self.store.padded(sentences), self.store.tokenizer.end)
-        return Lesson("captioning", self._seen(owners.pictures[drawn], rng), given=given, targets=targets)
-
-    def _seen(self, pictures: np.ndarray, rng: np.random.Generator) -> View:
-        """Some pictures, each moved towards its codes' centroids by a share of its own (`GenerativeConfig.snapped`)."""
-        seen = view(self.store, pictures, self.config.visual_input)
-        if not self.config.snapped or self._centroids is None:
-            return seen
-        share = torch.from_numpy(rng.uniform(0, self.config.snapped, (len(pictures), 1, 1))).float()
-        centroids = self._centroids[self.store.rows("codes", pictures).long()]  # (B, N, F)
-        return View(torch.lerp(seen.picture.float(), centroids, share), seen.boxes)
+        seen = view(self.store, owners.pictures[drawn], self.config.visual_input)
+        return Lesson("captioning", seen, given=given, targets=targets)
 
     @cached_property
     def _owners(self) -> "_Owners":
