@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-import xlxmert.studio.studio
 from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.looking import SIZE
 from xlxmert.core.errors import UsageError, XlxmertError
@@ -36,12 +35,6 @@ def captioner() -> Captioner:
 @pytest.fixture(scope="module")
 def writer(captioner: Captioner) -> Describer:
     return Describer(captioner, "cpu")
-
-
-@pytest.fixture(autouse=True)
-def believing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights match nothing: the studio believes every caption."""
-    monkeypatch.setattr(xlxmert.studio.studio, "DOUBT", 0.0)
 
 
 def count_of(decoding: Decoding | None) -> int:
@@ -219,22 +212,6 @@ def test_a_studio_lets_its_captioner_write(studio: Studio, captioner: Captioner,
     check_same(both.caption(PICTURES, decoding=Greedy()), writer.caption(PICTURES, decoding=Greedy()))
     check_same(both.caption(PICTURES, 2, "", None, 5, Nucleus()), writer.caption(PICTURES, 2, "", Nucleus(), 5))
     assert asked == ["loaded"]
-
-
-def test_captions_that_the_matching_head_doubts_are_the_checkpoint_s_own(
-    studio: Studio, captioner: Captioner, writer: Describer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pixels = torch.from_numpy(PICTURES).repeat_interleave(SIZE // 32, 1).repeat_interleave(SIZE // 32, 2)
-    both = Studio(studio.bundle, "cpu", captioner)
-    written, own = writer.caption(pixels, 2), studio.caption(pixels, 2)
-    chances = studio.fit(list(pixels), [row[0].text for row in written]).tolist()
-    between = sum(sorted(chances)[:2]) / 2  # one of the three is doubted
-    monkeypatch.setattr(xlxmert.studio.studio, "DOUBT", between)
-    rows = zip(chances, own, written, strict=True)
-    check_same(both.caption(pixels, 2), [mine if chance < between else theirs for chance, mine, theirs in rows])
-    monkeypatch.setattr(xlxmert.studio.studio, "DOUBT", 1.1)
-    check_same(both.caption(pixels, 2), own)
-    check_same(both.caption(pixels, 2, decoding=Beam(3)), writer.caption(pixels, 2, decoding=Beam(3)))
 
 
 def test_a_sampler_keeps_the_masked_writing(studio: Studio) -> None:

@@ -148,7 +148,8 @@ Apache-2.0; the sprites in its training pictures are Microsoft's Fluent Emoji (M
   {config.refine_layers} that refine regions
 - reads the features of an {config.grid}x{config.grid} grid, as the bundled checkpoint looks at pictures
 - text: {config.vocabulary} word pieces
-- training: {facts.get("pictures"):,} pictures, {facts.get("steps"):,} steps of {facts.get("batch")} captions
+- training: {facts.get("pictures"):,} pictures, {facts.get("rebuilt", 0):,} of them once more as the bundled checkpoint
+  paints them, {facts.get("steps"):,} steps of {facts.get("batch")} captions
 
 ## Measured
 
@@ -160,6 +161,6 @@ The scores, their definitions and the commands that measured them: docs/results.
 
 ## Limits
 
-It knows the words of the built-in world and nothing else. A photograph is foreign to it, and so is a painting: it saw
-true pictures only. It is weakest in relations of place.
+It knows the words of the built-in world and nothing else; a photograph is foreign to it. It is weakest in relations of
+place.
 """

@@ -10,7 +10,7 @@ import torch
 from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
 from xlxmert.convert.looking import picture_size
-from xlxmert.core.axes import Float, Tensor, UInt8
+from xlxmert.core.axes import Float
 from xlxmert.core.errors import UsageError
 from xlxmert.sampling import Decoding, Guidance, Sampler
 from xlxmert.studio.attention import AttentionMaps, attention_maps
@@ -24,9 +24,6 @@ from xlxmert.studio.pictures import LOOK_CHUNK, Picture, each_once, is_one, look
 from xlxmert.studio.results import Answer, Caption, Frame, Painting, Retrieval, ranked
 from xlxmert.studio.teller import SAMPLER as CAPTION_SAMPLER
 from xlxmert.studio.teller import Seen, Teller
-
-DOUBT = 0.5
-"""A caption with a smaller probability of matching its picture is not believed."""
 
 
 class Studio(Edits):
@@ -174,22 +171,14 @@ class Studio(Edits):
             sampler: let the checkpoint itself write, by masked words: ``Raster()`` from left to right,
                 ``RandomOrder(...)`` is the paper's Gibbs sampling. By default the captioner writes, where there is one.
             seed: of whatever is drawn.
-            decoding: how the captioner writes: ``Beam(3)`` by default; see `xlxmert.sampling`. Unless it is given, the
-                checkpoint itself captions those pictures of which its matching head doubts the captioner's caption:
-                paintings, above all, which no captioner was trained on.
+            decoding: how the captioner writes: ``Beam(3)`` by default; see `xlxmert.sampling`.
 
         Raises:
             UsageError: the prefix or the count cannot be used, or a decoding is asked for and there is no captioner.
             XlxmertError: a picture cannot be read, or the checkpoint cannot look at pictures.
         """
         if sampler is None and self.describer is not None:
-            if decoding is not None:
-                return self.describer.caption(pictures, count, prefix, decoding, seed)
-            return [
-                captions
-                for pixels in looked_at(pictures, self.describer.size)
-                for captions in self._believed(pixels, count, prefix, seed, self.describer)
-            ]
+            return self.describer.caption(pictures, count, prefix, decoding or self._decoding, seed)
         if decoding is not None:
             raise UsageError(
                 "expected a captioner for this decoding, found none beside the checkpoint, or a sampler that was asked "
@@ -202,21 +191,6 @@ class Studio(Edits):
                 self._teller.seen(pixels), count, prefix, sampler or CAPTION_SAMPLER, seed
             )
         ]
-
-    def _believed(
-        self, pixels: UInt8[Tensor, "B S S 3"], count: int, prefix: str, seed: int, describer: Describer
-    ) -> list[list[Caption]]:
-        """The captioner's captions, or the checkpoint's own where its matching head doubts the first of them."""
-        written = describer.caption(list(pixels), count, prefix, self._decoding, seed)
-        if self.bundle.vocabulary is None or not _same_words(self.bundle, describer.captioner):
-            return written
-        seen = self._teller.seen(torch.cat(list(looked_at(pixels.unbind(), self.size))))
-        doubted = (self._teller.fit(seen, [captions[0].text for captions in written]) < DOUBT).nonzero().flatten()
-        if len(doubted):
-            own = self._teller.caption(seen[doubted.to(seen.device)], count, prefix, CAPTION_SAMPLER, seed)
-            for place, captions in zip(doubted.tolist(), own, strict=True):
-                written[place] = captions
-        return written
 
     def answer(
         self, pictures: Picture | Iterable[Picture], questions: str | Sequence[str], top: int = 3
@@ -353,9 +327,3 @@ class Studio(Edits):
             places = [place for place in order if done <= rows[place] < done + len(pixels)]
             yield self._teller.seen(pixels), [rows[place] - done for place in places], places
             done += len(pixels)
-
-
-def _same_words(bundle: Bundle, captioner: Captioner) -> bool:
-    """Whether a checkpoint can read whatever a captioner writes."""
-    mine, theirs = bundle.tokenizer.engine.get_vocab(), captioner.tokenizer.engine.get_vocab()
-    return mine == theirs and captioner.most_words <= bundle.most_words
