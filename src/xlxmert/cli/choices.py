@@ -11,7 +11,7 @@ from xlxmert.sampling import Guidance
 from xlxmert.studio.options import QUALITIES, PaintOptions, Quality
 
 ShapeName = Literal[
-    "x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "small", "tiny"
+    "x-lxmert", "lxmert", "lxmert-grid", "x-uniter", "uniter-grid", "world", "uniter-world", "mini", "tiny"
 ]
 """The presets of the transformer families (`xlxmert.models.families`)."""
 

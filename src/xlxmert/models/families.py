@@ -17,7 +17,7 @@ PRESETS: dict[str, ModelConfig] = {
     "x-uniter": uniter.PAPER,
     "uniter-grid": uniter.UNITER_GRID,
     "world": lxmert.WORLD,
-    "small": lxmert.SMALL,
+    "mini": lxmert.MINI,
     "uniter-world": uniter.WORLD,
     "tiny": lxmert.TINY,
 }

@@ -32,7 +32,7 @@ from xlxmert.data.easy_vqa import QUESTIONS, read_easy_vqa, write_easy_vqa
 from xlxmert.data.pictures import PictureFolder
 from xlxmert.data.records import QuestionRecord
 from xlxmert.data.submission import read_vqa_submission
-from xlxmert.models.lxmert import SMALL
+from xlxmert.models.lxmert import MINI
 from xlxmert.models.lxmert.config import LxmertConfig
 from xlxmert.recipes.codebook import CodebookRecipe, fit_codebook
 from xlxmert.recipes.evaluate_files import Files, evaluate_files
@@ -71,7 +71,7 @@ class EasyVqa:
     """Keep the last pictures of the training split out, as many as this, and score them instead of the test split."""
     seed: int = 0
     """Of everything that is drawn."""
-    shape: LxmertConfig = SMALL
+    shape: LxmertConfig = MINI
     """The model."""
 
 

@@ -2,6 +2,6 @@
 
 from xlxmert.models.lxmert.config import LxmertConfig
 from xlxmert.models.lxmert.model import Lxmert
-from xlxmert.models.lxmert.presets import LXMERT, LXMERT_GRID, PAPER, PRESETS, SMALL, TINY, WORLD
+from xlxmert.models.lxmert.presets import LXMERT, LXMERT_GRID, MINI, PAPER, PRESETS, TINY, WORLD
 
-__all__ = ["LXMERT", "LXMERT_GRID", "PAPER", "PRESETS", "SMALL", "TINY", "WORLD", "Lxmert", "LxmertConfig"]
+__all__ = ["LXMERT", "LXMERT_GRID", "MINI", "PAPER", "PRESETS", "TINY", "WORLD", "Lxmert", "LxmertConfig"]

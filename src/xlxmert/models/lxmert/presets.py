@@ -38,7 +38,7 @@ WORLD = LxmertConfig(
 """A model for one's own pictures, small enough to train on a CPU; vocabulary, feature_width, codes and answers are the
 data's to fill (``dataclasses.replace``). No dropout: on a CPU it makes a training step about a quarter longer."""
 
-SMALL = dataclasses.replace(
+MINI = dataclasses.replace(
     WORLD,
     width=128,
     heads=4,
@@ -67,5 +67,5 @@ TINY = LxmertConfig(
 )
 """A model for tests: every part, about fifty thousand values."""
 
-PRESETS = {"paper": PAPER, "lxmert": LXMERT, "lxmert-grid": LXMERT_GRID, "world": WORLD, "small": SMALL, "tiny": TINY}
+PRESETS = {"paper": PAPER, "lxmert": LXMERT, "lxmert-grid": LXMERT_GRID, "world": WORLD, "mini": MINI, "tiny": TINY}
 """The presets by name, as recipes and the command line know them."""
