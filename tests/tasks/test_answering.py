@@ -15,6 +15,7 @@ from xlxmert.models.butd import Butd
 from xlxmert.models.lxmert import TINY, Lxmert
 from xlxmert.nn.heads import AnswerHead
 from xlxmert.tasks.answering import AnsweringConfig, AnsweringTask, binary_loss, carry_answers
+from xlxmert.testing.parts import assert_parts_add_up
 
 
 def make_model(store: Store, **changes: object) -> Lxmert:
@@ -28,6 +29,11 @@ def make_model(store: Store, **changes: object) -> Lxmert:
 
 def make_task(store: Store, seed: int = 3, **settings: object) -> AnsweringTask:
     return AnsweringTask(make_model(store), store, AnsweringConfig(**settings), seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("loss", ["binary", "softmax"])
+def test_parts_add_up(colours: Store, loss: str) -> None:
+    assert_parts_add_up(make_task(colours, loss=loss), 1, 7, 3)
 
 
 def test_a_batch_is_a_pure_function_of_seed_and_step(colours: Store) -> None:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from xlxmert.convert.captioner import Captioner
-from xlxmert.core.errors import XlxmertError
+from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.task import Part
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
@@ -20,6 +21,7 @@ from xlxmert.sampling.words import WordIds
 from xlxmert.studio import Describer
 from xlxmert.tasks.generative import OBJECTIVES, GenerativeConfig, GenerativeTask, Objective, shifted
 from xlxmert.tasks.generative_losses import GenerativeTurn, Lesson
+from xlxmert.testing.parts import assert_parts_add_up
 
 ALL = dict.fromkeys(OBJECTIVES, 1.0)
 
@@ -45,6 +47,15 @@ def test_every_objective_takes_its_turn_once_a_round_in_orders_that_differ(colou
     together = make_task(colours, combine="sum", tifg=0.0)
     assert together.objectives(7) == ("captioning", "imlm", "ida")
     assert [lesson.objective for lesson in together.batch(7, 3)] == ["captioning", "imlm", "ida"]
+
+
+def test_parts_of_every_objective_add_up(colours: Store) -> None:
+    for smoothing in (0.0, 0.1):
+        assert_parts_add_up(make_task(colours, combine="sum", label_smoothing=smoothing, **ALL), 2, 7, 3)
+    together = make_task(colours, together=3, imlm=0.0, ida=0.0, tifg=0.0, kinds=("caption", "question"))
+    assert_parts_add_up(together, 0, 12, 3)
+    with pytest.raises(UsageError, match="expected a batch of 5 parts or more, found 4"):
+        together.batch(0, 12, Part(0, 5))
 
 
 def test_a_batch_is_a_pure_function_of_seed_and_step(colours: Store) -> None:

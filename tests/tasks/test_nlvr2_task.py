@@ -10,6 +10,7 @@ from xlxmert.core.errors import XlxmertError
 from xlxmert.data.store import Store
 from xlxmert.models.lxmert import TINY, Lxmert
 from xlxmert.tasks.nlvr2 import Nlvr2Config, Nlvr2Task
+from xlxmert.testing.parts import assert_parts_add_up
 
 COLOURS = ("red", "green", "blue", "black")
 
@@ -24,6 +25,10 @@ def make_model(store: Store, **changes: object) -> Lxmert:
             torch.nn.init.normal_(weight, std=0.2)
     model.load_centroids(torch.eye(32)[:8] * 3)
     return model
+
+
+def test_parts_add_up(colours: Store) -> None:
+    assert_parts_add_up(Nlvr2Task(make_model(colours), colours, Nlvr2Config(), 3), 1, 7, 3)
 
 
 def test_a_batch_is_a_pure_function_of_seed_and_step(colours: Store) -> None:

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from xlxmert.core.errors import XlxmertError
+from xlxmert.core.task import Part
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.models.lxmert import TINY, Lxmert
 from xlxmert.tasks.losses import answer_loss, code_loss, code_weights
 from xlxmert.tasks.pretrain import PretrainConfig, PretrainTask
+from xlxmert.testing.parts import assert_parts_add_up
 
 COLOURS = ("red", "green", "blue", "black")
 
@@ -49,7 +51,19 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(store: Store) -> None:
     one, two = make_task(store).batch(5, 8), make_task(store).batch(5, 8)
     for field in dataclasses.fields(one):
         left, right = getattr(one, field.name), getattr(two, field.name)
-        assert (left is None and right is None) or torch.equal(left, right)
+        assert torch.equal(left, right) if isinstance(left, torch.Tensor) else left == right
+
+
+def test_parts_of_every_objective_add_up(store: Store) -> None:
+    asked = set()
+    for step in range(8):
+        settings = {"policy": "all"} if step > 5 else {"most_cells": 40, "rare_first": 0.5, "code_balance": 0.5}
+        task = make_task(store, caption_dropout=0.2, word_mask="uniform", **settings)
+        asked |= task.players()[0].module(task.batch(step, 9)).keys()
+        assert_parts_add_up(task, step, 9, 4)
+    assert {"codes", "words", "match", "answers"} <= asked
+    many = [make_task(store).batch(3, 8, Part(index, 8)) for index in range(8)]
+    assert len({batch.whole for batch in many}) == 1 and all(len(batch.words) == 1 for batch in many)
 
 
 def test_modalities_come_as_often_as_asked(store: Store) -> None:

@@ -16,6 +16,7 @@ from xlxmert.models.generator import Discriminator, Generator, GeneratorConfig
 from xlxmert.models.generator.presets import TINY, TINY_DISCRIMINATOR
 from xlxmert.tasks.gan_losses import adversarial_loss, code_loss, hinge_loss, match_loss, pixel_loss
 from xlxmert.tasks.render import RenderBatch, RenderConfig, RenderTask
+from xlxmert.testing.parts import assert_parts_add_up
 from xlxmert.train import TrainConfig, train
 
 PICTURES = 10
@@ -66,7 +67,8 @@ def make(
 
 def same(a: RenderBatch, b: RenderBatch) -> bool:
     """Whether two batches hold equal tensors."""
-    return all(torch.equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    names = [field.name for field in dataclasses.fields(a) if field.name != "share"]
+    return a.share == b.share and all(torch.equal(getattr(a, name), getattr(b, name)) for name in names)
 
 
 def test_hinge_loss_is_that_of_the_equation() -> None:
@@ -96,6 +98,7 @@ def test_pixel_loss_is_the_mean_absolute_difference() -> None:
 def test_a_batch_is_a_function_of_its_step() -> None:
     task, twin = make(), make()
     task.batch(0, 4)
+    assert_parts_add_up(task, 0, 5, 2)
     assert same(task.batch(5, 4), twin.batch(5, 4))
     assert not same(task.batch(5, 4), task.batch(6, 4))
 

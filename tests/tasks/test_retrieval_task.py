@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from xlxmert.core.errors import XlxmertError
+from xlxmert.core.task import Part
 from xlxmert.data.store import Store
 from xlxmert.models.lxmert import TINY, Lxmert
 from xlxmert.tasks.retrieval import RetrievalConfig, RetrievalTask, RetrievalTurn
+from xlxmert.testing.parts import assert_parts_add_up
 
 COLOURS = ("red", "green", "blue", "black")
 
@@ -38,6 +40,14 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(colours: Store, hard: str) 
         assert torch.equal(a.words, b.words) and torch.equal(a.view.picture, b.view.picture)
         assert torch.equal(a.others, b.others) and torch.equal(a.allowed, b.allowed)
     assert not torch.equal(one.batch(0, 6).words, make_task(colours, seed=4, hard=hard).batch(0, 6).words)
+
+
+@pytest.mark.parametrize("hard", ["none", "pool", "batch"])
+def test_parts_add_up_and_look_for_rivals_in_the_whole_batch(colours: Store, hard: str) -> None:
+    task = make_task(colours, hard=hard, negatives=2)
+    assert_parts_add_up(task, 0, 7, 3)
+    if hard == "batch":
+        assert len(task.batch(0, 7, Part(1, 3)).view.picture) == 7
 
 
 @pytest.mark.parametrize(("settings", "count"), [({"negatives": 3}, 3), ({"hard": "pool", "pool": 5}, 5)])

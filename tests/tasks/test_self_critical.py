@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from xlxmert.core.errors import XlxmertError
+from xlxmert.core.task import Part
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
@@ -93,6 +94,8 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(colours: Store) -> None:
         assert torch.equal(a.view.picture, colours.rows("features", a.pictures.numpy()))
         assert not torch.equal(a.pictures, c.pictures) and not set(a.seeds) & set(c.seeds)
     assert not set(one.batch(0, 5).seeds) & set(one.batch(1, 5).seeds)
+    parts = [one.batch(7, 5, Part(index, 2)) for index in (0, 1)]
+    assert sum((part.seeds for part in parts), ()) == one.batch(7, 5).seeds and [p.share for p in parts] == [0.4, 0.6]
 
 
 def test_every_picture_with_captions_comes_once_an_epoch(colours: Store, told: Store) -> None:

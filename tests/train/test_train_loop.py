@@ -11,30 +11,22 @@ from tiny_task import TinyTask, at_step, settings
 from torch import nn
 
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.core.task import Player
+from xlxmert.core.task import Part, Player
 from xlxmert.train import checkpoint, train
 from xlxmert.train.ema import Average, warmed_decay
 from xlxmert.train.feed import Feed, place
-
-
-class Halves(TinyTask):
-    """Gives batch ``2 s`` and ``2 s + 1`` one after the other, or joined when asked for twice the size."""
-
-    def batch(self, step: int, size: int) -> Any:
-        if size == 8:
-            return super().batch(step, size)
-        parts = [super(Halves, self).batch(2 * step + half, size // 2) for half in (0, 1)]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+from xlxmert.train.machine import parts_of
 
 
 def test_accumulation_equals_a_big_batch(tmp_path: Path) -> None:
-    small, big = Halves(drop=0.0), Halves(drop=0.0)
-    train(small, settings(tmp_path / "small", batch_size=8, accumulate=2, precision="fp32"))
-    train(big, settings(tmp_path / "big", batch_size=16, precision="fp32"))
+    small, big = TinyTask(drop=0.0), TinyTask(drop=0.0)
+    train(small, settings(tmp_path / "small", batch_size=15, accumulate=4, precision="fp32"))  # 3, 4, 4 and 4 rows
+    train(big, settings(tmp_path / "big", batch_size=15, precision="fp32"))
     for one, other in zip(small.critic.parameters(), big.critic.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
     lines = [[json.loads(line) for line in (tmp_path / name / "curve.jsonl").open()] for name in ("small", "big")]
-    assert lines[0][-1]["model/absolute"] == pytest.approx(lines[1][-1]["model/absolute"], rel=1e-4)
+    for name in ("model/loss", "model/absolute", "critic/loss"):
+        assert [line[name] for line in lines[0]] == pytest.approx([line[name] for line in lines[1]], abs=1e-5)
 
 
 def test_a_player_trains_only_its_own_part_and_flags_come_back(tmp_path: Path) -> None:
@@ -51,11 +43,11 @@ def test_a_player_trains_only_its_own_part_and_flags_come_back(tmp_path: Path) -
 
 def test_the_loss_falls_and_batches_are_asked_for_once_in_order(tmp_path: Path) -> None:
     task = TinyTask(drop=0.0)
-    train(task, settings(tmp_path, steps=120, accumulate=2, log_every=20))
+    train(task, settings(tmp_path, steps=120, batch_size=64, accumulate=2, log_every=20))
     curve = [json.loads(line) for line in (tmp_path / "curve.jsonl").open()]
     assert [line["step"] for line in curve] == [20, 40, 60, 80, 100, 120]
     assert curve[-1]["model/loss"] < 0.7 * curve[0]["model/loss"]
-    assert task.asked == list(range(240))
+    assert task.asked == [(step, Part(half, 2)) for step in range(120) for half in (0, 1)]
     assert set(curve[0]) == {
         "step", "model/loss", "model/absolute", "model/norm", "model/lr", "critic/loss", "critic/norm", "critic/lr"
     }  # fmt: skip
@@ -166,7 +158,7 @@ def test_precision_or_device_that_is_not_here_is_refused(tmp_path: Path) -> None
 def test_a_batch_that_cannot_be_made_stops_the_run_with_its_own_error(tmp_path: Path) -> None:
     task = TinyTask()
 
-    def broken(step: int, size: int) -> Any:
+    def broken(step: int, size: int, part: Part) -> Any:
         raise XlxmertError(f"record {step} is missing")
 
     task.batch = broken  # type: ignore[method-assign]
@@ -174,17 +166,29 @@ def test_a_batch_that_cannot_be_made_stops_the_run_with_its_own_error(tmp_path: 
         train(task, settings(tmp_path))
 
 
-def test_each_process_gets_its_own_batches() -> None:
-    device = torch.device("cpu")
+def test_each_process_gets_its_own_parts(tmp_path: Path) -> None:
     seen = []
     for process in (0, 1):
-        task = TinyTask()
-        feed = Feed(task, 1, accumulate=2, steps=2, process=process, processes=2)
-        for step in (0, 1):
-            feed.take(step, device)
+        task, parts = TinyTask(), parts_of(settings(tmp_path, accumulate=2), process, 2)
+        feed = Feed(task, 8, 2, parts)
+        rows = [feed.take(step, torch.device("cpu")) for step in (0, 1)]
         feed.close()
-        seen.append(task.asked)
-    assert seen == [[0, 2, 4, 6], [1, 3, 5, 7]]
+        assert [step for step, _ in task.asked] == [0, 0, 1, 1]
+        seen.append(torch.cat([batch["x"] for batch in rows[1]]))
+    assert torch.equal(torch.cat(seen), TinyTask().batch(1, 8)["x"])
+    with pytest.raises(
+        UsageError, match=r"at least 10 examples for 5 processes with 2 forward passes each, found .* 8"
+    ):
+        parts_of(settings(tmp_path, accumulate=2), 0, 5)
+
+
+def test_parts_fill_a_batch_whatever_its_size() -> None:
+    for size, count in ((8, 3), (7, 7), (920, 16)):
+        rows = [row for index in range(count) for row in range(size)[Part(index, count).rows(size)]]
+        assert rows == list(range(size))
+        assert sum(Part(index, count).share(size) for index in range(count)) == pytest.approx(1)
+    with pytest.raises(XlxmertError, match="expected a part below 2, found 2"):
+        Part(2, 2)
 
 
 def test_placing_reaches_every_tensor_and_keeps_the_kinds() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import torch_generator
-from xlxmert.core.task import OptimConfig, Player
+from xlxmert.core.task import WHOLE, OptimConfig, Part, Player
 from xlxmert.train import TrainConfig, train
 
 
@@ -28,7 +28,7 @@ class Regression(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         self.hook()
         error = self.net(batch["x"]) - batch["y"]
-        return {"loss": error.square().mean(), "absolute": error.abs().mean()}
+        return {"loss": error.square().sum() / batch["size"], "absolute": error.abs().sum() / batch["size"]}
 
 
 class Critic(nn.Module):
@@ -41,7 +41,7 @@ class Critic(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         error = self.watched.net(batch["x"]) - batch["y"]
-        return {"loss": (self.own(batch["x"]) - error).square().mean()}
+        return {"loss": (self.own(batch["x"]) - error).square().sum() / batch["size"]}
 
 
 class TinyTask:
@@ -56,7 +56,7 @@ class TinyTask:
             self.critic = Critic(self.regression)
         self.optim = OptimConfig(lr=lr, clip=clip, weight_decay=weight_decay)
         self.previews: list[tuple[int, list[str]]] = []
-        self.asked: list[int] = []
+        self.asked: list[tuple[int, Part]] = []
 
     def players(self) -> Sequence[Player]:
         return [
@@ -67,10 +67,10 @@ class TinyTask:
     def modules(self) -> Mapping[str, nn.Module]:
         return {"model": self.regression, "critic": self.critic.own}
 
-    def batch(self, step: int, size: int) -> Any:
-        self.asked.append(step)
-        x = torch.randn(size, 4, generator=torch_generator("tiny", step))
-        return {"x": x, "y": x.prod(1, keepdim=True)}
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> Any:
+        self.asked.append((step, part))
+        x = torch.randn(size, 4, generator=torch_generator("tiny", step))[part.rows(size)]
+        return {"x": x, "y": x.prod(1, keepdim=True), "size": size}
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         self.regression.eval()

@@ -13,6 +13,7 @@ from xlxmert.cli.progress import print_facts
 from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError
+from xlxmert.core.processes import is_main
 from xlxmert.data.store import Store
 from xlxmert.models.families import PRESETS
 from xlxmert.recipes.captioner import finetune_captioner, of_stage
@@ -85,8 +86,7 @@ def run(options: Options) -> int:
     config = configs.get(options.task, options.answering)
     examples = examples_of(store, config)
     loop = _loop(options, examples)
-    finetune(bundle, store, config, loop).save_pretrained(loop.out / "checkpoint")
-    return _tell(options, examples, loop)
+    return _finish(options, finetune(bundle, store, config, loop), examples, loop)
 
 
 def _start(options: Options) -> tuple[Bundle, Store]:
@@ -116,8 +116,7 @@ def _caption(options: Options) -> int:
     captions = store.of_kind("caption")
     pictures = len(np.unique(store.arrays["picture"][captions]))
     loop = _loop(options, pictures if options.self_critical else len(captions))
-    finetune_captioner(captioner, store, config, loop).save_pretrained(loop.out / "checkpoint")
-    return _tell(options, len(captions), loop)
+    return _finish(options, finetune_captioner(captioner, store, config, loop), len(captions), loop)
 
 
 def _loop(options: Options, examples: int) -> TrainConfig:
@@ -127,11 +126,13 @@ def _loop(options: Options, examples: int) -> TrainConfig:
         return loop
     if options.epochs <= 0:
         raise UsageError(f"expected --epochs above 0, found {options.epochs}: pass 4, for example")
-    return dataclasses.replace(loop, steps=steps_of(options.epochs, examples, loop.batch_size * loop.accumulate))
+    return dataclasses.replace(loop, steps=steps_of(options.epochs, examples, loop.batch_size))
 
 
-def _tell(options: Options, examples: int, loop: TrainConfig) -> int:
-    """What was done."""
+def _finish(options: Options, tuned: Bundle | Captioner, examples: int, loop: TrainConfig) -> int:
+    """Save what came of it and say what was done."""
     folder = loop.out / "checkpoint"
-    print_facts({"task": options.task, "examples": examples, "steps": loop.steps, "checkpoint": folder})
+    if is_main():
+        tuned.save_pretrained(folder)
+        print_facts({"task": options.task, "examples": examples, "steps": loop.steps, "checkpoint": folder})
     return 0

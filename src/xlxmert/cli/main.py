@@ -1,14 +1,16 @@
 """The command line's door: finds the verb, runs it, and turns whatever goes wrong into one line."""
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import xlxmert
 from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.processes import is_first_to_complain, is_main, processes
 from xlxmert.core.threads import wait_actively
 
 VERBS = {
@@ -39,6 +41,9 @@ VERBS = {
 
 TRAINING = ("train", "pretrain", "render", "finetune", "demo")
 """Verbs that train, or may."""
+
+SHARED = ("prepare", "pretrain", "render", "finetune")
+"""Verbs that share their work when torchrun or accelerate starts them several times."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,14 +94,25 @@ def _run_verb(verb: str, words: Sequence[str]) -> int:
     """Parse a verb's options and run it; nothing of the other verbs is imported."""
     import tyro
 
-    if verb in TRAINING:
+    _check_processes(verb)
+    if verb in TRAINING and processes() == 1:
         wait_actively()
     module = importlib.import_module(f"xlxmert.cli.{verb}")
     try:
-        options = tyro.cli(module.Options, prog=f"xlxmert {verb}", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+        with contextlib.nullcontext() if is_main() else _silence():  # one process prints help and complaints for all
+            options = tyro.cli(
+                module.Options, prog=f"xlxmert {verb}", args=words, config=(tyro.conf.FlagCreatePairsOff,)
+            )
     except SystemExit as stop:  # the parser has printed its help or its complaint
         return stop.code if isinstance(stop.code, int) else 2
     return int(module.run(options))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Print nothing within it."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
 
 
 def _overview() -> str:
@@ -114,6 +130,16 @@ def _overview() -> str:
 
 
 def _complain(text: str, code: int) -> int:
-    """One line on standard error."""
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    """One line on standard error, of whichever process has something to say first."""
+    if is_first_to_complain():
+        print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
     return code
+
+
+def _check_processes(verb: str) -> None:
+    """Refuse to do several times what one process does."""
+    if processes() > 1 and verb not in SHARED:
+        raise UsageError(
+            f"expected one process for xlxmert {verb}, found {processes()}: start it without torchrun or accelerate; "
+            f"{', '.join(SHARED)} share their work among processes"
+        )

@@ -10,6 +10,7 @@ from xlxmert.cli.choices import ShapeName
 from xlxmert.cli.progress import print_facts
 from xlxmert.convert.captioner import Captioner
 from xlxmert.core.errors import UsageError
+from xlxmert.core.processes import is_main
 from xlxmert.data.store import Store
 from xlxmert.models.families import PRESETS
 from xlxmert.models.xgpt import PRESETS as XGPT
@@ -84,9 +85,11 @@ def run(options: Options) -> int:
     else:
         model = pretrain(prepared, PRESETS[options.preset], options.objectives, options.loop, options.bert)
         guidance = GUIDANCE if options.objectives.caption_dropout else 0.0
-        prepared.bundle(model, None, {"guidance": guidance}).save_pretrained(folder)
+        if is_main():
+            prepared.bundle(model, None, {"guidance": guidance}).save_pretrained(folder)
         steps = options.loop.steps
-    print_facts({"steps": steps, "checkpoint": folder})
+    if is_main():
+        print_facts({"steps": steps, "checkpoint": folder})
     return 0
 
 
@@ -103,6 +106,8 @@ def _captioner(prepared: Prepared, options: Options) -> int:
         start = earlier.model
     judge = None if options.validation is None else _judge(prepared, options.validation, config, loop)
     model = train_captioner(prepared, start, config, loop)
+    if not is_main():
+        return loop.steps
     if judge is not None:
         model = average_best(loop.out, copied(model), judge)
     facts = {"stage": options.stage or "own", "steps": loop.steps, "batch": loop.batch_size}

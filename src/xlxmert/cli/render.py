@@ -7,6 +7,7 @@ from typing import Literal
 from xlxmert.cli.progress import print_facts
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import XlxmertError
+from xlxmert.core.processes import is_main
 from xlxmert.models.generator.presets import PRESETS
 from xlxmert.recipes.train_store import WARM_START, Prepared, from_folder, render, render_loop
 from xlxmert.tasks.render import RenderConfig
@@ -50,6 +51,8 @@ def run(options: Options) -> int:
     shape = PRESETS[options.preset]
     pictures = from_folder(prepared, options.images, shape.size)
     generator = render(prepared, pictures, shape, options.losses, options.loop)
+    if not is_main():
+        return 0
     facts = {"steps": options.loop.steps, "previews": options.loop.out / "preview"}
     if bundle is not None and options.checkpoint is not None:
         prepared.bundle(bundle.model, generator, dict(bundle.facts)).save_pretrained(options.checkpoint)

@@ -11,6 +11,38 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
+from xlxmert.core.errors import XlxmertError
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of ``count`` nearly equal pieces of a batch, which processes and forward passes share out among them.
+
+    Raises:
+        XlxmertError: there is no such piece.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if not 0 <= self.index < self.count:
+            raise XlxmertError(f"expected a part below {self.count}, found {self.index}: count parts from 0")
+
+    def rows(self, size: int) -> slice:
+        """Its rows in a batch of ``size``; the parts follow each other and fill the batch."""
+        return slice(size * self.index // self.count, size * (self.index + 1) // self.count)
+
+    def share(self, size: int) -> float:
+        """How much of a batch of ``size`` its rows are, in [0, 1]: what a mean over them counts in the whole's."""
+        rows = self.rows(size)
+        return len(range(size)[rows]) / size
+
+
+WHOLE = Part()
+"""The whole batch as its only part."""
+
 
 @dataclass(frozen=True)
 class OptimConfig:
@@ -36,7 +68,8 @@ class Player:
 
     name: str
     module: nn.Module
-    """``forward(batch)`` gives scalars by name; ``loss`` is minimised, the others are logged."""
+    """``forward(batch)`` gives scalars by name; ``loss`` is minimised, the others are logged. The scalars of a batch's
+    parts add up to those of the whole batch, so a part's sums are divided by what the whole batch has."""
     optim: OptimConfig
     trains: nn.Module
     """The part of ``module`` that this player updates; everything else in it stays untouched."""
@@ -56,8 +89,11 @@ class Task(Protocol):
     def modules(self) -> Mapping[str, nn.Module]:
         """The modules that a checkpoint holds, by file name."""
 
-    def batch(self, step: int, size: int) -> Any:
-        """The batch of a (micro-)step, on the CPU: a pure function of the task's seed, ``step`` and ``size``."""
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> Any:
+        """The batch of a step, on the CPU: a pure function of the task's seed, ``step`` and ``size``.
+
+        With a ``part``, its rows of that batch, whatever the other parts draw; only its own pictures are read.
+        """
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Write what a person would like to look at; ``averages`` holds the moving averages, by player."""

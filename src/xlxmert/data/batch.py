@@ -6,6 +6,22 @@ from xlxmert.core.axes import Bool, Float, Int, Tensor
 
 
 @dataclass(frozen=True)
+class Asked:
+    """How much a whole batch asks: what its parts divide their sums by, so that they add up to its means."""
+
+    words: int
+    """Masked words."""
+    matched: int
+    """Sentences of which matching is asked."""
+    questions: int
+    """Questions that are to be answered."""
+    tokens: int
+    """Visual tokens that are to be predicted."""
+    weight: float
+    """The sum of their weights."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """Sentences and pictures side by side, corrupted as one objective asks, with what it wants back."""
 
@@ -33,3 +49,19 @@ class Batch:
     """The visual tokens' true labels."""
     attributes: Int[Tensor, "B N"] | None = None
     """Their true attributes."""
+    whole: Asked | None = None
+    """What the batch asks of which this is a part; None: this is all of it."""
+
+    @property
+    def questions(self) -> Bool[Tensor, " B"]:
+        """True at questions that are to be answered: where an answer is known and the picture is the question's own."""
+        return (self.answers.sum(1) > 0) & (self.matched != 0)
+
+    @property
+    def all_asked(self) -> Asked:
+        """What the whole batch asks."""
+        if self.whole is not None:
+            return self.whole
+        words, matched = (int((labels >= 0).sum()) for labels in (self.word_labels, self.matched))
+        weight = 0.0 if self.code_weights is None else float(self.code_weights.sum())
+        return Asked(words, matched, int(self.questions.sum()), int(self.asked.sum()), weight)

@@ -15,14 +15,14 @@ from torch import nn
 
 from xlxmert.core.axes import Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
-from xlxmert.core.task import OptimConfig, Player
+from xlxmert.core.task import WHOLE, OptimConfig, Part, Player
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.epochs import Shuffled
 from xlxmert.data.store import Store
 from xlxmert.models.reader import Reader
 from xlxmert.nn.heads import AnswerHead
 from xlxmert.tasks.losses import Scored, answer_loss
-from xlxmert.tasks.reading import View, VisualInput, check_store, paper_optim, pooled, view
+from xlxmert.tasks.reading import View, VisualInput, check_store, has_answer, paper_optim, pooled, view
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class AnsweringBatch:
     view: View
     answers: Float[Tensor, "B A"]
     """Soft scores in [0, 1]."""
+    share: float = 1.0
+    """How much of the step's batch this is."""
 
 
 class AnsweringTask:
@@ -91,12 +93,12 @@ class AnsweringTask:
         """The model."""
         return {"model": self._network}
 
-    def batch(self, step: int, size: int) -> AnsweringBatch:
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> AnsweringBatch:
         """The questions of a step, each once per epoch."""
-        rows = self.questions[self._order.take(step, size)]
+        rows = self.questions[self._order.take(step, size)][part.rows(size)]
         pictures = self.store.arrays["picture"][rows]
         seen = view(self.store, pictures, self.config.visual_input)
-        return AnsweringBatch(self.store.padded(rows), seen, self.store.soft_answers(rows))
+        return AnsweringBatch(self.store.padded(rows), seen, self.store.soft_answers(rows), part.share(size))
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Nothing to look at."""
@@ -105,7 +107,7 @@ class AnsweringTask:
 def answered(store: Store) -> np.ndarray:
     """Indices of a store's questions that its table knows an answer to."""
     asked = store.of_kind("question")
-    known: np.ndarray = asked[np.diff(store.arrays["answer_offsets"])[asked] > 0]
+    known: np.ndarray = asked[has_answer(store, asked)]
     return known
 
 
@@ -122,7 +124,7 @@ class AnsweringTurn(nn.Module):
         """``loss``, and ``right``, the mean soft score of the best answers, in [0, 1]."""
         logits = self.model.answer_logits(pooled(self.model, batch.words, batch.view))  # (B, A)
         loss, right = (binary_loss if self.loss == "binary" else answer_loss)(logits, batch.answers)
-        return {"loss": loss, "right": right}
+        return {"loss": loss * batch.share, "right": right * batch.share}
 
 
 def binary_loss(logits: Float[Tensor, "M A"], targets: Float[Tensor, "M A"]) -> Scored:

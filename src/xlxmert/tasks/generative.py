@@ -26,7 +26,7 @@ from torch import nn
 from xlxmert.core.axes import Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import numpy_generator, torch_generator
-from xlxmert.core.task import OptimConfig, Player
+from xlxmert.core.task import WHOLE, OptimConfig, Part, Player
 from xlxmert.data.fragments import hide_fragment, infill
 from xlxmert.data.masking import mask_words
 from xlxmert.data.store import Store
@@ -147,9 +147,9 @@ class GenerativeTask:
         order = numpy_generator(self.seed, "turn", step // len(chosen)).permutation(len(chosen))
         return (chosen[int(order[step % len(chosen)])],)
 
-    def batch(self, step: int, size: int) -> tuple[Lesson, ...]:
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> tuple[Lesson, ...]:
         """One lesson for each objective of the step."""
-        return tuple(self._lesson(objective, step, size) for objective in self.objectives(step))
+        return tuple(self._lesson(objective, step, size).cut(part) for objective in self.objectives(step))
 
     def _lesson(self, objective: Objective, step: int, size: int) -> Lesson:
         rng = numpy_generator(self.seed, objective, step)

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from xlxmert.core.axes import Bool, Float, Int, Tensor
+from xlxmert.core.errors import UsageError
+from xlxmert.core.task import Part
 from xlxmert.models.xgpt import Memory, Xgpt
 from xlxmert.nn.linear import at_least_single
 from xlxmert.tasks.reading import View
@@ -28,6 +30,30 @@ class Lesson:
     """The words that are asked, -1 where none is."""
     places: Int[Tensor, "B L"] | None = None
     """Positions of what the decoder reads; None: counted from the start."""
+    whole: int | None = None
+    """Words that are asked in the batch of which this is a part; None: this is all of it."""
+    share: float = 1.0
+    """How much of the batch this is."""
+
+    def cut(self, part: Part) -> "Lesson":
+        """A part of the lesson: some pictures with all their sentences, or some sentences."""
+        if part.count == 1:
+            return self
+        lead = self.view.picture if self.view is not None else self.words
+        assert lead is not None
+        size, rows = len(lead), part.rows(len(lead))
+        if rows.start == rows.stop:
+            found = f"expected a batch of {part.count} parts or more, found {size}"
+            raise UsageError(f"{found}: pass a larger --batch-size")
+
+        def mine(tensor: Tensor | None) -> Tensor | None:
+            each = 1 if tensor is None else len(tensor) // size
+            return None if tensor is None else tensor[rows.start * each : rows.stop * each]
+
+        seen = None if self.view is None else View(self.view.picture[rows], mine(self.view.boxes))
+        asked = None if self.targets is None else int((self.targets >= 0).sum())
+        words, given, targets, places = map(mine, (self.words, self.given, self.targets, self.places))
+        return Lesson(self.objective, seen, words, given, targets, places, asked, part.share(size))
 
 
 class GenerativeTurn(nn.Module):
@@ -56,8 +82,10 @@ class GenerativeTurn(nn.Module):
         asked = lesson.targets >= 0
         targets = lesson.targets[asked]  # (words asked)
         logits = at_least_single(self.model.word_logits(states[asked]))  # (words asked, V)
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
-        return {lesson.objective: loss, f"{lesson.objective}_right": (logits.argmax(-1) == targets).float().mean()}
+        count = lesson.whole or len(targets)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing, reduction="sum") / count
+        right = (logits.argmax(-1) == targets).float().sum() / count
+        return {lesson.objective: loss, f"{lesson.objective}_right": right}
 
     def _regions(self, lesson: Lesson) -> dict[str, Tensor]:
         """The mean squared error of generated regions; the refined regions that they are compared with learn nothing.
@@ -66,7 +94,8 @@ class GenerativeTurn(nn.Module):
         """
         assert lesson.words is not None and lesson.view is not None
         regions = self.model.embed_picture(lesson.view.picture, lesson.view.boxes)  # (B, N, D)
-        return {"tifg": F.mse_loss(self.generated(lesson, regions), at_least_single(regions.detach()))}
+        loss = F.mse_loss(self.generated(lesson, regions), at_least_single(regions.detach()))
+        return {"tifg": loss * lesson.share}
 
     def generated(self, lesson: Lesson, regions: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         """The regions that the decoder makes of a caption, beside the true ones as far as it may see them."""

@@ -14,7 +14,7 @@ from torch import nn
 
 from xlxmert.core.axes import Int, Tensor
 from xlxmert.core.errors import XlxmertError
-from xlxmert.core.task import OptimConfig, Player
+from xlxmert.core.task import WHOLE, OptimConfig, Part, Player
 from xlxmert.data.epochs import Shuffled
 from xlxmert.data.store import Store
 from xlxmert.models.reader import Reader
@@ -42,6 +42,8 @@ class Nlvr2Batch:
     right: View
     truth: Int[Tensor, " B"]
     """1 where the statement holds, else 0."""
+    share: float = 1.0
+    """How much of the step's batch this is."""
 
 
 class Nlvr2Task:
@@ -76,12 +78,12 @@ class Nlvr2Task:
         """The model."""
         return {"model": self._network}
 
-    def batch(self, step: int, size: int) -> Nlvr2Batch:
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> Nlvr2Batch:
         """The statements of a step, each once per epoch."""
-        rows, arrays = self.statements[self._order.take(step, size)], self.store.arrays
+        rows, arrays = self.statements[self._order.take(step, size)][part.rows(size)], self.store.arrays
         left, right = (view(self.store, arrays[side][rows], self.config.visual_input) for side in ("picture", "second"))
         truth = torch.from_numpy(arrays["truth"][rows].astype(np.int64))
-        return Nlvr2Batch(self.store.padded(rows), left, right, truth)
+        return Nlvr2Batch(self.store.padded(rows), left, right, truth, part.share(size))
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Nothing to look at."""
@@ -103,4 +105,4 @@ class Nlvr2Turn(nn.Module):
             boxes = torch.cat([batch.left.boxes, batch.right.boxes])  # (2B, N, 4)
         both = pooled(self.model, batch.words.repeat(2, 1), View(picture, boxes))  # (2B, D)
         loss, right = classify(self.model.pair_logits(*both.chunk(2)), batch.truth)
-        return {"loss": loss, "right": right}
+        return {"loss": loss * batch.share, "right": right * batch.share}

@@ -24,13 +24,14 @@ from torch import nn
 from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import numpy_generator, torch_generator
-from xlxmert.core.task import OptimConfig, Player
-from xlxmert.data.batch import Batch
+from xlxmert.core.task import WHOLE, OptimConfig, Part, Player
+from xlxmert.data.batch import Asked, Batch
 from xlxmert.data.masking import bernoulli_mask, block_mask, mask_words, rare_mask, thinned, uniform_mask
 from xlxmert.data.pool import Pool
 from xlxmert.data.store import KINDS, Store
 from xlxmert.models.base import Transformer
 from xlxmert.tasks.losses import PretrainTurn, code_weights
+from xlxmert.tasks.reading import has_answer
 
 Target = Literal["codes", "features", "labels", "attributes"]
 Modality = Literal["picture", "words", "none"]
@@ -187,77 +188,76 @@ class PretrainTask:
         """The model."""
         return {"model": self.model}
 
-    def batch(self, step: int, size: int) -> Batch:
-        """The batch of a step: draws the modality, then the sentences, then what is hidden."""
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> Batch:
+        """The batch of a step: draws the modality, then the sentences, then what is hidden; then reads its rows."""
         rng = numpy_generator(self.seed, "pretrain", step)
         generator = torch_generator(self.seed, "mask", step)
         if self.config.policy == "all":
-            return self._all(step, size, rng, generator)
+            return self._batch(self._all(step, size, rng, generator), part)
         chances = np.array(self.config.modalities)
         modality = MODALITIES[int(rng.choice(3, p=chances / chances.sum()))]
         sentences = self._draw(rng, size, modality)
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
         if modality == "words":
             words, labels = self._masked(sentences, generator)
-            return self._batch(words, pictures, labels)
+            return self._batch(_Draft(sentences, words, pictures, labels), part)
         words = self.store.padded(sentences)
         if modality == "picture":
             hidden = self._hide(pictures, generator)
-            return self._batch(self._blanked(words, generator), pictures, hidden=hidden, generator=generator)
-        answers = self._asked_answers(sentences, step)
+            words = self._blanked(words, generator)
+            return self._batch(_Draft(sentences, words, pictures, hidden=hidden, generator=generator), part)
         pictures, matched = self._swap(rng, sentences, pictures)
-        return self._batch(words, pictures, matched=matched, answers=answers)
+        answered = step >= self.config.answers_from
+        return self._batch(_Draft(sentences, words, pictures, matched=matched, answered=answered), part)
 
-    def _all(self, step: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+    def _all(self, step: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> "_Draft":
         """LXMERT's batch: everything is masked and asked at once."""
         sentences = self._draw(rng, size, "none")
         words, labels = self._masked(sentences, generator)
         pictures = self.store.arrays["picture"][sentences].astype(np.int64)
-        answers = self._asked_answers(sentences, step)
         pictures, matched = self._swap(rng, sentences, pictures)
         own = matched != 0  # what is hidden is asked of a sentence's own picture only
         labels = torch.where(own[:, None], labels, -1)
         hidden = self._hide(pictures, generator) if self.config.targets else None
         kinds = [KINDS.index(kind) for kind in self.config.code_kinds]
         telling = own & torch.from_numpy(np.isin(self.store.kinds[sentences], kinds))
-        return self._batch(words, pictures, labels, hidden, matched, answers, telling, generator)
+        answered = step >= self.config.answers_from
+        return _Draft(sentences, words, pictures, labels, hidden, matched, answered, telling, generator)
 
-    def _batch(
-        self,
-        words: Int[Tensor, "B T"],
-        pictures: np.ndarray,
-        labels: Int[Tensor, "B T"] | None = None,
-        hidden: Bool[Tensor, "B N"] | None = None,
-        matched: Int[Tensor, " B"] | None = None,
-        answers: Float[Tensor, "B A"] | None = None,
-        telling: Bool[Tensor, " B"] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Batch:
-        """Everything in its place; what an objective leaves out is not asked.
-
-        ``telling`` is True where hidden visual tokens are asked, by default everywhere.
-        """
-        size, store = len(words), self.store
-        hidden = torch.zeros(size, store.tokens, dtype=torch.bool) if hidden is None else hidden
-        asked = hidden if telling is None else hidden & telling[:, None]
+    def _batch(self, draft: "_Draft", part: Part) -> Batch:
+        """Everything in its place, and what the whole batch asks; what an objective leaves out is not asked."""
+        size, store, config = len(draft.words), self.store, self.config
+        hidden = torch.zeros(size, store.tokens, dtype=torch.bool) if draft.hidden is None else draft.hidden
+        asked = hidden if draft.telling is None else hidden & draft.telling[:, None]
         codes, weights = None, None
-        if "codes" in store.pictures and (self.config.visual_input == "codes" or "codes" in self.config.targets):
-            codes = store.rows("codes", pictures)
-        if "codes" in self.config.targets and codes is not None:
+        if "codes" in store.pictures and (config.visual_input == "codes" or "codes" in config.targets):
+            codes = store.rows("codes", draft.pictures)
+        if "codes" in config.targets and codes is not None:
             weights = torch.where(asked, self._code_weights[codes], 0.0)
-            if self.config.most_cells and generator is not None:
-                weights = thinned(weights, self.config.most_cells, generator)
+            if config.most_cells and draft.generator is not None:
+                weights = thinned(weights, config.most_cells, draft.generator)
             asked = weights > 0
+        nobody = torch.full((size,), -1)
+        labels = torch.full_like(draft.words, -1) if draft.labels is None else draft.labels
+        matched = nobody if draft.matched is None else draft.matched
+        rows = part.rows(size)
         return Batch(
-            words=words,
-            hidden=hidden,
-            word_labels=torch.full_like(words, -1) if labels is None else labels,
-            matched=torch.full((size,), -1) if matched is None else matched,
-            answers=torch.zeros(size, len(store.answers)) if answers is None else answers,
-            asked=asked,
-            codes=codes,
-            code_weights=weights,
-            **{name: store.rows(name, pictures) for name in self._wanted},
+            words=draft.words[rows],
+            hidden=hidden[rows],
+            word_labels=labels[rows],
+            matched=matched[rows],
+            answers=self._answers(draft.sentences[rows], draft.answered),
+            asked=asked[rows],
+            codes=None if codes is None else codes[rows],
+            code_weights=None if weights is None else weights[rows],
+            **{name: store.rows(name, draft.pictures[rows]) for name in self._wanted},
+            whole=Asked(
+                words=int((labels >= 0).sum()),
+                matched=int((matched >= 0).sum()),
+                questions=int((has_answer(store, draft.sentences) & (matched != 0).numpy()).sum()) * draft.answered,
+                tokens=int(asked.sum()),
+                weight=0.0 if weights is None else float(weights.sum()),
+            ),
         )
 
     def _masked(
@@ -268,11 +268,9 @@ class PretrainTask:
         words = self.store.padded(sentences)
         return mask_words(words, self._specials, tokenizer.mask, tokenizer.size, rate, generator)
 
-    def _asked_answers(self, sentences: np.ndarray, step: int) -> Float[Tensor, "B A"]:
-        """The soft answers, once they are asked."""
-        if step < self.config.answers_from:
-            return torch.zeros(len(sentences), len(self.store.answers))
-        return self.store.soft_answers(sentences)
+    def _answers(self, sentences: np.ndarray, answered: bool) -> Float[Tensor, "B A"]:
+        """The soft answers, where they are asked."""
+        return self.store.soft_answers(sentences) if answered else torch.zeros(len(sentences), len(self.store.answers))
 
     def _draw(self, rng: np.random.Generator, size: int, modality: Modality) -> np.ndarray:
         """Indices of the sentences of a batch."""
@@ -329,3 +327,20 @@ class PretrainTask:
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Nothing to look at before there is a generator."""
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A whole batch as it is drawn, before anything is read of its pictures and answers."""
+
+    sentences: np.ndarray
+    words: Int[Tensor, "B T"]
+    pictures: np.ndarray
+    labels: Int[Tensor, "B T"] | None = None
+    hidden: Bool[Tensor, "B N"] | None = None
+    matched: Int[Tensor, " B"] | None = None
+    answered: bool = False
+    """Whether questions are to be answered."""
+    telling: Bool[Tensor, " B"] | None = None
+    """True where hidden visual tokens are asked, by default everywhere."""
+    generator: torch.Generator | None = None

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from xlxmert.core.axes import Float, Int, Tensor
+from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.store import Store
@@ -35,6 +35,13 @@ def view(store: Store, pictures: np.ndarray, visual_input: VisualInput) -> View:
     """
     boxes = store.rows("boxes", pictures) if "boxes" in store.pictures else None
     return View(store.rows(visual_input, pictures), boxes)
+
+
+def has_answer(store: Store, sentences: np.ndarray) -> Bool[np.ndarray, " B"]:
+    """Which of some sentences are questions that the store's table knows an answer to."""
+    offsets = store.arrays["answer_offsets"]
+    known: np.ndarray = offsets[sentences + 1] > offsets[sentences]
+    return known
 
 
 def pooled(model: Reader, words: Int[Tensor, "B T"], seen: View) -> Float[Tensor, "B D"]:

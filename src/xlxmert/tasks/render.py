@@ -13,7 +13,7 @@ from xlxmert.core.axes import Float, Tensor, UInt8
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import atomic_path
 from xlxmert.core.seeds import numpy_generator, seed_of
-from xlxmert.core.task import Player
+from xlxmert.core.task import WHOLE, Part, Player
 from xlxmert.metrics.image import psnr
 from xlxmert.models.generator import Discriminator, Generator
 from xlxmert.tasks.render_players import (
@@ -115,12 +115,12 @@ class RenderTask:
             kept["discriminator"] = self.discriminator
         return kept
 
-    def batch(self, step: int, size: int) -> RenderBatch:
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> RenderBatch:
         """The batch of a step: every epoch goes through all pictures once, in an order of its own."""
-        places = range(step * size, (step + 1) * size)
+        places = range(step * size, (step + 1) * size)[part.rows(size)]
         indices = [self._index(place) for place in places]
         seeds = [seed_of(self.seed, "noise", place) for place in places]
-        return self._load(indices, seeds, step)
+        return self._load(indices, seeds, step, part.share(size))
 
     def _index(self, place: int) -> int:
         """The picture at this place of the endless stream."""
@@ -135,7 +135,7 @@ class RenderTask:
             self._kept_order = kept
         return kept[1]
 
-    def _load(self, indices: Sequence[int], seeds: Sequence[int], number: int) -> RenderBatch:
+    def _load(self, indices: Sequence[int], seeds: Sequence[int], number: int, share: float = 1.0) -> RenderBatch:
         """The pictures at these indices as a batch."""
         pixels = np.stack([self._picture(index) for index in indices])  # (B, S, S, 3)
         return RenderBatch(
@@ -143,6 +143,7 @@ class RenderTask:
             codes=torch.from_numpy(self.codes[list(indices)].astype(np.int64)),
             seeds=torch.tensor(seeds),
             number=torch.tensor(number),
+            share=share,
         )
 
     def _picture(self, index: int) -> np.ndarray:

@@ -65,6 +65,8 @@ class RenderBatch:
     """Seeds of the noise."""
     number: Int[Tensor, ""]
     """Number of the batch."""
+    share: float = 1.0
+    """How much of the step's batch this is: means over these pictures count so much in those over all."""
 
     def real(self) -> Float[Tensor, "B 3 S S"]:
         """The pictures in [-1, 1]."""
@@ -118,6 +120,7 @@ class GeneratorTurn(nn.Module):
             raise XlxmertError(
                 "the generator has nothing to minimise: give a discriminator, a frozen network or an l1 weight"
             )
+        terms = {name: term * batch.share for name, term in terms.items()}
         return {"loss": torch.stack([getattr(self.config, name) * term for name, term in terms.items()]).sum(), **terms}
 
     def _terms(self, fake: Tensor, real: Tensor, batch: RenderBatch) -> dict[str, Tensor]:
@@ -156,7 +159,9 @@ class DiscriminatorTurn(nn.Module):
         hinge = hinge_loss(on_fake.real, on_real.real)
         codes = code_loss(on_fake.codes, batch.codes) + code_loss(on_real.codes, batch.codes)
         loss = self.config.adversarial * hinge + self.config.codes * codes
-        return {"loss": loss, "hinge": hinge, "codes": codes, "fake": on_fake.real.mean(), "real": on_real.real.mean()}
+        fake, real = on_fake.real.mean(), on_real.real.mean()
+        terms = {"loss": loss, "hinge": hinge, "codes": codes, "fake": fake, "real": real}
+        return {name: term * batch.share for name, term in terms.items()}
 
 
 def adversarial_now(config: RenderConfig, batch: RenderBatch) -> bool:

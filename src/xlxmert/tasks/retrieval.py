@@ -17,7 +17,7 @@ from torch import nn
 from xlxmert.core.axes import Bool, Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import numpy_generator
-from xlxmert.core.task import OptimConfig, Player
+from xlxmert.core.task import WHOLE, OptimConfig, Part, Player
 from xlxmert.data.epochs import Shuffled
 from xlxmert.data.store import Store
 from xlxmert.models.base import Transformer
@@ -68,6 +68,8 @@ class RetrievalBatch:
     captions."""
     allowed: Bool[Tensor, "Q n"]
     """False at candidates that belong together all the same."""
+    whole: tuple[int, int] | None = None
+    """True pairs and chosen others of the batch of which this is a part; None: this is all of it."""
 
 
 class RetrievalTask:
@@ -103,21 +105,36 @@ class RetrievalTask:
         """The model."""
         return {"model": self.model}
 
-    def batch(self, step: int, size: int) -> RetrievalBatch:
-        """The captions of a step, each once per epoch, with whatever they are told from."""
-        captions = self.captions[self._order.take(step, size)]
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> RetrievalBatch:
+        """The captions of a step, each once per epoch, with whatever they are told from.
+
+        A part asks about its own captions and pictures; within a batch (hard=batch) they are told from all of it.
+        """
+        captions, rows = self.captions[self._order.take(step, size)], part.rows(size)
         pictures, own = self._pictures[captions], torch.arange(size)[:, None].expand(-1, 2)
         if self.config.hard == "batch":
             others, allowed = _within(torch.from_numpy(pictures))
-        else:
-            count = self.config.pool if self.config.hard == "pool" else self.config.negatives
-            rng = numpy_generator(self.seed, "others", step)
-            captions = np.concatenate([captions, self._other_captions(rng, pictures, count)])
-            pictures = np.concatenate([pictures, self._other_pictures(rng, pictures, count)])
-            others = _beyond(size, count)
-            allowed = torch.ones(others.shape[:2], dtype=torch.bool)
+            mine = torch.cat([torch.arange(size)[rows], size + torch.arange(size)[rows]])
+            found = int(allowed.sum(1).clamp(max=self.config.negatives).sum())
+            return self._read(captions, pictures, own[rows], others[mine], allowed[mine], (size, found))
+        count = self.config.pool if self.config.hard == "pool" else self.config.negatives
+        rng = numpy_generator(self.seed, "others", step)
+        strange = self._other_captions(rng, pictures, count), self._other_pictures(rng, pictures, count)
+        captions, pictures, own = captions[rows], pictures[rows], own[: len(captions[rows])]
+        strangers = slice(rows.start * count, rows.stop * count)
+        others = _beyond(len(own), count)
+        captions = np.concatenate([captions, strange[0][strangers]])
+        pictures = np.concatenate([pictures, strange[1][strangers]])
+        allowed = torch.ones(others.shape[:2], dtype=torch.bool)
+        return self._read(captions, pictures, own, others, allowed, (size, 2 * size * self.config.negatives))
+
+    def _read(
+        self, captions: np.ndarray, pictures: np.ndarray, own: Tensor, others: Tensor, allowed: Tensor,
+        whole: tuple[int, int],
+    ) -> RetrievalBatch:  # fmt: skip
+        """The batch with these captions and pictures."""
         seen = view(self.store, pictures, self.config.visual_input)
-        return RetrievalBatch(self.store.padded(captions), seen, own, others, allowed)
+        return RetrievalBatch(self.store.padded(captions), seen, own, others, allowed, whole)
 
     def _other_pictures(self, rng: np.random.Generator, pictures: np.ndarray, count: int) -> np.ndarray:
         """``count`` pictures for each that are not it, out of those that have captions."""
@@ -166,12 +183,14 @@ class RetrievalTurn(nn.Module):
         """``loss``, cross-entropy in which true pairs weigh as much as all others, and ``right``, accuracy alike."""
         wrong = self.hardest(batch) if self.hard else batch.others.flatten(0, 1)  # (M, 2)
         logits = self._logits(batch, torch.cat([batch.own, wrong])).float()  # (B + M, 2)
+        pairs, strangers = batch.whole or (len(batch.own), len(wrong))
         labels = torch.ones(len(logits), dtype=torch.long, device=logits.device)
         labels[len(batch.own) :] = 0
-        weights = torch.where(labels == 1, 0.5 / len(batch.own), 0.5 / max(len(wrong), 1))
+        weights = torch.where(labels == 1, 0.5 / pairs, 0.5 / max(strangers, 1))
         losses = F.cross_entropy(logits, labels, reduction="none")
         right = (logits.argmax(-1) == labels).float()
-        return {"loss": (losses * weights).sum(), "right": (right * weights).sum() / weights.sum()}
+        total = 1.0 if strangers else 0.5
+        return {"loss": (losses * weights).sum(), "right": (right * weights).sum() / total}
 
     def hardest(self, batch: RetrievalBatch) -> Int[Tensor, "M 2"]:
         """Of each question's candidates the ``negatives`` that score highest; fewer where fewer are allowed."""

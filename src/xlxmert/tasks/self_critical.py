@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from xlxmert.core.axes import Float, Int, Tensor
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.seeds import seed_of
-from xlxmert.core.task import OptimConfig, Player
+from xlxmert.core.task import WHOLE, OptimConfig, Part, Player
 from xlxmert.data.epochs import Shuffled
 from xlxmert.data.store import Store
 from xlxmert.data.tokenizer import Tokenizer
@@ -67,6 +67,8 @@ class CriticalBatch:
     """Their numbers in the store."""
     seeds: tuple[int, ...]
     """One for each, of its draws."""
+    share: float = 1.0
+    """How much of the step's batch this is."""
 
 
 class References:
@@ -120,11 +122,12 @@ class SelfCriticalTask:
         """The model."""
         return {"model": self.model}
 
-    def batch(self, step: int, size: int) -> CriticalBatch:
+    def batch(self, step: int, size: int, part: Part = WHOLE) -> CriticalBatch:
         """The pictures of a step, each once per epoch."""
-        pictures = self._pictures[self._order.take(step, size)]
-        seeds = tuple(seed_of(self.seed, "critical", step, place) for place in range(size))
-        return CriticalBatch(view(self.store, pictures, self.config.visual_input), torch.from_numpy(pictures), seeds)
+        pictures = self._pictures[self._order.take(step, size)][part.rows(size)]
+        seeds = tuple(seed_of(self.seed, "critical", step, place) for place in range(size)[part.rows(size)])
+        seen = view(self.store, pictures, self.config.visual_input)
+        return CriticalBatch(seen, torch.from_numpy(pictures), seeds, part.share(size))
 
     def preview(self, folder: Path, step: int, averages: Mapping[str, nn.Module]) -> None:
         """Nothing to look at."""
@@ -141,7 +144,11 @@ class SelfCriticalTurn(nn.Module):
         self.model, self.references, self.tokenizer, self.config, self.ids = model, references, tokenizer, config, ids
 
     def forward(self, batch: CriticalBatch) -> dict[str, Tensor]:
-        """``loss``, and ``reward``: the draws' mean CIDEr-D in [0, 10]; ``gain``: its lead over the baseline."""
+        """``loss``, and ``reward``: the draws' mean CIDEr-D in [0, 10]; ``gain``: its lead over the baseline.
+
+        How many words the other parts of a batch draw nobody knows yet, so the mean is over the part's own words: parts
+        add up to the whole batch's loss as far as they draw captions of one length.
+        """
         pictures, draws = batch.pictures.tolist(), self.config.draws
         regions = self.model.embed_picture(batch.view.picture, batch.view.boxes)  # (B, N, D)
         memory = self.model.encode(regions)
@@ -156,7 +163,11 @@ class SelfCriticalTurn(nn.Module):
         log_p = logits.log_softmax(-1).gather(-1, targets.clamp(min=0)[..., None]).squeeze(-1)
         there = targets >= 0
         loss = -(gains[:, None] * log_p)[there].mean()
-        return {"loss": loss, "reward": rewards.mean(), "gain": gains.mean()}
+        return {
+            "loss": loss * batch.share,
+            "reward": rewards.mean() * batch.share,
+            "gain": gains.mean() * batch.share,
+        }
 
     def _baseline(
         self, memory: Memory, rewards: Float[Tensor, " M"], pictures: Sequence[int], seeds: Sequence[int]

@@ -12,9 +12,10 @@ from xlxmert.core.task import Player
 
 FREE = frozenset({
     "out", "steps", "log_every", "save_every", "save_every_seconds", "preview_every", "keep", "resume",
-    "stop_after_seconds", "device", "quiet", "tensorboard",
+    "stop_after_seconds", "device", "quiet", "tensorboard", "accumulate", "checkpointing", "sharding", "processes",
 })  # fmt: skip
-"""Fields that a resumed run may set anew: they do not change what a step computes."""
+"""Fields that a resumed run may set anew: they do not change what a step computes. Neither does the number of
+processes, which earlier checkpoints named; with dropout, ``processes * accumulate`` decides what is drawn."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,16 @@ class TrainConfig:
     steps: int = 1000
     """Optimisation steps of the whole run; the learning rate's schedule spans them."""
     batch_size: int = 32
-    """Examples in one forward pass of one process."""
+    """Examples of an optimisation step, those of all processes together."""
     accumulate: int = 1
-    """Forward passes per optimisation step; their gradients are averaged."""
+    """Forward passes in which a process computes its share of a batch, one after another: the same gradients for less
+    memory."""
+    checkpointing: bool = False
+    """Keep only what enters a layer and compute the rest once more for the gradients: the same gradients for less
+    memory and about a third more work."""
+    sharding: Literal["none", "full"] = "none"
+    """none: every process holds the whole model (DDP); full: weights, gradients and optimiser are spread over the
+    processes (FSDP)."""
     warmup: float = 0.0
     """Steps in which the learning rate rises to its peak; below 1, a share of all steps."""
     decay: Literal["linear", "cosine", "constant", "inverse_sqrt"] = "linear"
@@ -72,6 +80,8 @@ class TrainConfig:
             _check(field, getattr(self, field), getattr(self, field) >= 1, "1 or more")
         for field in ("warmup", "save_every", "save_every_seconds", "preview_every", "stop_after_seconds"):
             _check(field, getattr(self, field), getattr(self, field) >= 0, "0 or more")
+        _check("accumulate", self.accumulate, self.accumulate <= self.batch_size, f"at most {self.batch_size} forward "
+               "passes, one for each example of a batch")  # fmt: skip
         _check("final_share", self.final_share, 0 <= self.final_share <= 1, "a share in [0, 1]")
         _check("ema", self.ema, 0 <= self.ema < 1, "a decay in [0, 1)")
         _check("warmup", self.warmup, self.warmup_steps <= self.steps, f"at most the run's {self.steps} steps")
@@ -88,11 +98,9 @@ def _check(field: str, value: Any, good: bool, expected: str) -> None:
         raise UsageError(f"{field} must be {expected} (found {value}): pass another --{flag}")
 
 
-def fingerprint(
-    config: TrainConfig, task: str, players: Sequence[Player], processes: int, facts: Mapping[str, Any]
-) -> dict[str, Any]:
+def fingerprint(config: TrainConfig, task: str, players: Sequence[Player], facts: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that decides what a step computes, as JSON values by name; ``facts`` is what the caller adds."""
-    fields = {"task": task, "processes": processes}
+    fields: dict[str, Any] = {"task": task}
     fields |= {name: value for name, value in dataclasses.asdict(config).items() if name not in FREE}
     for player in players:
         fields |= {f"{player.name}.{name}": value for name, value in dataclasses.asdict(player.optim).items()}
@@ -102,5 +110,5 @@ def fingerprint(
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One entry, ``name=then (now: value)``, for each field in which two fingerprints differ."""
-    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    names = [name for name in {**then, **now} if name not in FREE and then.get(name) != now.get(name)]
     return [f"{name}={then.get(name)} (now: {now.get(name)})" for name in names]

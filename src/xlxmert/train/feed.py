@@ -1,29 +1,26 @@
 """Batches for the loop: those of the next step are made in a background thread while the present step computes."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
 
-from xlxmert.core.task import Task
+from xlxmert.core.task import Part, Task
 
 
 class Feed:
-    """The micro-batches of a step: number ``(step * accumulate + micro) * processes + process`` of the task."""
+    """One process's parts of the batches: each is cut among the processes, and within one among its forward passes."""
 
-    def __init__(
-        self, task: Task, size: int, accumulate: int, steps: int, process: int = 0, processes: int = 1
-    ) -> None:
+    def __init__(self, task: Task, size: int, steps: int, parts: Sequence[Part]) -> None:
         """Make nothing yet."""
-        self._task, self._size, self._accumulate, self._steps = task, size, accumulate, steps
-        self._process, self._processes = process, processes
+        self._task, self._size, self._steps, self._parts = task, size, steps, parts
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._next: tuple[int, Future[list[Any]]] | None = None
 
     def take(self, step: int, device: torch.device) -> list[Any]:
-        """The micro-batches of ``step``, on ``device``; starts on those of the step after."""
+        """The parts of ``step``, on ``device``; starts on those of the step after."""
         ahead = self._next
         future = ahead[1] if ahead and ahead[0] == step else self._pool.submit(self._make, step, device)
         batches = future.result()
@@ -36,9 +33,7 @@ class Feed:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _make(self, step: int, device: torch.device) -> list[Any]:
-        first = step * self._accumulate
-        indices = [(first + micro) * self._processes + self._process for micro in range(self._accumulate)]
-        batches = [self._task.batch(index, self._size) for index in indices]
+        batches = [self._task.batch(step, self._size, part) for part in self._parts]
         return [place(batch, None) for batch in batches] if device.type == "cuda" else batches
 
 

@@ -1,7 +1,6 @@
 """The training loop: every player takes its turn at every step; stopped at any moment, a run goes on where it was."""
 
 import contextlib
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ from torch import nn
 
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import locked
+from xlxmert.core.processes import is_main
 from xlxmert.core.task import Task
 from xlxmert.train.config import TrainConfig
 from xlxmert.train.feed import Feed
 from xlxmert.train.interrupt import StopWish
 from xlxmert.train.logging import Progress
+from xlxmert.train.machine import companions
 from xlxmert.train.run import Run
 
 
@@ -56,20 +57,20 @@ def train(task: Task, config: TrainConfig, facts: Mapping[str, Any] | None = Non
             there was made with other settings.
         UsageError: ``resume="never"`` and the folder holds a run.
     """
-    with contextlib.ExitStack() as stack:
-        if os.environ.get("RANK", "0") == "0":
+    with companions(), contextlib.ExitStack() as stack:
+        if is_main():
             stack.enter_context(locked(config.out))
         run = Run(task, config, facts or {})
-        feed = Feed(task, config.batch_size, config.accumulate, config.steps, run.process, run.processes)
+        feed = Feed(task, config.batch_size, config.steps, run.parts)
         stack.callback(feed.close)
         stack.callback(run.close)
-        wish = stack.enter_context(StopWish(config.quiet or not run.main))
+        wish = stack.enter_context(StopWish(config.quiet or not run.main, run.processes > 1))
         progress = stack.enter_context(Progress(task.name, run.step, config.steps, config.quiet or not run.main))
         reason = ""
         while run.step < config.steps and not reason:
             run.advance(feed, progress)
-            reason = run.agree(wish.asked or run.time_is_up())
-            if reason or run.save_due():
+            reason, save = run.agree(wish.asked or run.time_is_up())
+            if save:
                 run.save()
             run.preview_if_due()
         return _report(run, reason)

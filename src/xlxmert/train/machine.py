@@ -1,11 +1,15 @@
 """The machine that a run trains on: device, precision and processes, by way of accelerate."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from xlxmert.core.errors import UsageError, XlxmertError
-from xlxmert.core.seeds import seed_of
+from xlxmert.core.processes import processes
+from xlxmert.core.task import Part
 from xlxmert.train.config import TrainConfig
 
 
@@ -33,7 +37,7 @@ def make_accelerator(config: TrainConfig) -> Any:
     accelerator = Accelerator(
         cpu=config.device == "cpu",
         mixed_precision="no" if precision == "fp32" else precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)],
     )
     if accelerator.distributed_type.value not in ("NO", "MULTI_GPU", "MULTI_CPU"):
         raise XlxmertError(
@@ -53,12 +57,62 @@ def resolve_precision(config: TrainConfig) -> str:
     return "bf16" if capable else "fp32"
 
 
-def seed_step(device: torch.device, seed: int, step: int, process: int) -> None:
-    """Seed torch's global generators for one step, so that a resumed run draws what an uninterrupted one draws.
+@contextlib.contextmanager
+def companions() -> Iterator[None]:
+    """Within it, the end of another process of the run is an error that says so.
+
+    Raises:
+        XlxmertError: another process has ended, or could not be reached.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if processes() == 1 or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+            raise
+        reason = str(error).splitlines()[0]
+        raise XlxmertError(
+            f"another process of the run has ended or cannot be reached ({reason}): "
+            "run the same command again to go on from the last checkpoint"
+        ) from error
+
+
+def parts_of(config: TrainConfig, process: int, count: int) -> list[Part]:
+    """A process's parts of every batch, one for each forward pass: those of all processes together are the batch.
+
+    Raises:
+        UsageError: there are more parts than examples.
+    """
+    parts = count * config.accumulate
+    if parts > config.batch_size:
+        raise UsageError(
+            f"expected a batch of at least {parts} examples for {count} processes with {config.accumulate} forward "
+            f"passes each, found batch_size {config.batch_size}: pass a larger --batch-size or start fewer processes"
+        )
+    first = process * config.accumulate
+    return [Part(index, parts) for index in range(first, first + config.accumulate)]
+
+
+def seed_draws(device: torch.device, number: int) -> None:
+    """Seed torch's global generators, before each forward pass: a resumed run draws what an uninterrupted one draws.
 
     ``torch.manual_seed`` would do the same, a hundred times slower.
     """
-    number = seed_of(seed, "step", step, process)
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":
         torch.cuda.manual_seed(number)
+
+
+def added_up(accelerator: Any, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Scalars of every process's parts to those of the whole batch, the same in all processes."""
+    if accelerator.num_processes == 1:
+        return scalars
+    whole = accelerator.reduce(torch.stack([value.reshape(()) for value in scalars.values()]), "sum")
+    return dict(zip(scalars, whole.unbind(), strict=True))
+
+
+def agreed(accelerator: Any, *wishes: int) -> tuple[int, ...]:
+    """The largest of each wish over all processes."""
+    if accelerator.num_processes == 1:
+        return wishes
+    mine = torch.tensor([wishes], device=accelerator.device)
+    return tuple(accelerator.gather(mine).amax(0).tolist())

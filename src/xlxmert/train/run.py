@@ -11,19 +11,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_tensors
+from xlxmert.core.seeds import seed_of
 from xlxmert.core.task import Task
 from xlxmert.train import checkpoint
 from xlxmert.train.config import TrainConfig, differences, fingerprint
 from xlxmert.train.feed import Feed
 from xlxmert.train.logging import Curve, Progress, Readings, Window
-from xlxmert.train.machine import make_accelerator, seed_step
+from xlxmert.train.machine import agreed, make_accelerator, parts_of
 from xlxmert.train.optim import learning_rate_share, optimizer_tensors, restore_optimizers
 from xlxmert.train.seat import Seat
+
+REASONS = ("", "time", "Ctrl-C", "SIGTERM")
+"""Why a run may stop early; where processes have several, the last of these counts."""
 
 
 class Run:
@@ -37,10 +40,11 @@ class Run:
         self.process: int = self.accelerator.process_index
         self.processes: int = self.accelerator.num_processes
         self.main: bool = self.accelerator.is_main_process
+        self.parts = parts_of(config, self.process, self.processes)
         self.modules = {name: module.to(self.accelerator.device) for name, module in task.modules().items()}
         players = task.players()
-        self.fingerprint = fingerprint(config, task.name, players, self.processes, facts)
-        self.seats = [Seat(player, self.accelerator, config.ema) for player in players]
+        self.fingerprint = fingerprint(config, task.name, players, facts)
+        self.seats = [Seat(player, self.accelerator, config) for player in players]
         self._check_modules()
         self.averages = {seat.player.name: seat.average.module for seat in self.seats if seat.average is not None}
         self.root = config.out / "checkpoints"
@@ -49,17 +53,18 @@ class Run:
         self.step = self.saved_step = 0
         self.window = Window({})
         self._resume()
+        self._check_companions()
         self.logged_step = self.step
         self.curve = self._open_curve() if self.main else None
 
     def advance(self, feed: Feed, progress: Progress) -> None:
         """One optimisation step of every player."""
         batches = feed.take(self.step, self.accelerator.device)
-        seed_step(self.accelerator.device, self.config.seed, self.step, self.process)
+        seeds = [seed_of(self.config.seed, "step", self.step, part.index) for part in self.parts]
         share = learning_rate_share(self.config, self.step)
         scalars: dict[str, Tensor] = {}
         for seat in self.seats:
-            scalars |= seat.play(batches, share, self.step + 1)
+            scalars |= seat.play(batches, seeds, share, self.step + 1)
         self.step += 1
         self.readings.push(self.step, scalars)
         self.read(everything=False)
@@ -77,12 +82,10 @@ class Run:
             if step % self.config.log_every == 0 or step == self.config.steps:
                 self._log(step)
 
-    def agree(self, reason: str) -> str:
-        """Why to stop after this step, if any process wants to; the same answer in all of them."""
-        if self.processes == 1:
-            return reason
-        wish = torch.tensor(float(bool(reason)), device=self.accelerator.device)
-        return (reason or "another process") if self.accelerator.reduce(wish, "sum") > 0 else ""
+    def agree(self, reason: str) -> tuple[str, bool]:
+        """Why to stop after this step, and whether to save: the same in all processes, if any of them has a reason."""
+        stop, save = agreed(self.accelerator, REASONS.index(reason), int(bool(reason) or self.save_due()))
+        return REASONS[stop], bool(save)
 
     def time_is_up(self) -> str:
         """A reason to stop once ``stop_after_seconds`` have passed."""
@@ -130,6 +133,15 @@ class Run:
                     f"player {seat.player.name} of {self.task.name} trains weights that no checkpoint would hold: "
                     f"add its module to modules(), which has {sorted(self.modules)}"
                 )
+
+    def _check_companions(self) -> None:
+        """Make sure that all processes go on from the same step."""
+        last, first = agreed(self.accelerator, self.step, -self.step)
+        if last != -first:
+            raise XlxmertError(
+                f"expected every process to see the same checkpoints in {self.root}, found steps {-first} to {last}: "
+                "choose an --out that all machines share"
+            )
 
     def _resume(self) -> None:
         folder = checkpoint.latest(self.root)
