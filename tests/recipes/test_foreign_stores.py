@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from xlxmert.cli.main import main
+from xlxmert.convert.captioner import Captioner
 from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json
@@ -147,6 +148,13 @@ def test_boxes_with_labels_train_an_lxmert_that_is_tuned_on_questions(
     assert "--answering.visual-input features" in capsys.readouterr().err
     assert main([str(word) for word in [*tuned, "--answering.visual-input", "features"]]) == 0
     again = Bundle.from_pretrained(folder / "vqa/checkpoint")
+    captioner = ["pretrain", "--store", store, "--preset", "xgpt-tiny", "--loop.out", folder / "xgpt", *LOOP]
+    assert main([str(word) for word in captioner]) == 0
+    told_by = Captioner.from_pretrained(folder / "xgpt/checkpoint")
+    assert told_by.vocabulary is None and told_by.facts["looks"] == bundle.facts["looks"]
+    capsys.readouterr()
+    assert main([str(word) for word in ["caption", folder / "a.png", "--model", folder / "xgpt/checkpoint"]]) == 1
+    assert "needs a captioner with a visual vocabulary (found none in it; it reads features" in capsys.readouterr().err
     assert again.answers == bundle.answers and again.facts["looks"] == bundle.facts["looks"]
 
 

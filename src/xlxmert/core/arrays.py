@@ -3,6 +3,7 @@
 `xlxmert.core.files` writes tensors that are in memory; here an array may lie in a file of its own (`numpy.memmap`).
 """
 
+import contextlib
 import json
 import math
 import os
@@ -221,7 +222,8 @@ class Rows:
     ) -> None:
         """Delete the folder."""
         for file in self._files.values():
-            file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more
+                file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def add(self, **row: np.ndarray) -> None:
@@ -238,21 +240,32 @@ class Rows:
                 f"expected rows of {_listed(self._shapes)}, found {_listed(shapes)} after {self.count} of them: "
                 "take files that were made alike"
             )
-        try:
+        with self._writing():
             for name, array in row.items():
                 if name not in self._files:
                     self._files[name] = (self.folder / name).open("wb")
                 self._files[name].write(np.ascontiguousarray(array).tobytes())
+        self.count += 1
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A full disk becomes one line."""
+        try:
+            yield
         except OSError as error:
             raise XlxmertError(
                 f"could not write to {self.folder}: {error.strerror}: free some space or choose another folder"
             ) from error
-        self.count += 1
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All rows so far, one array of each name, where they lie."""
-        for file in self._files.values():
-            file.flush()
+        """All rows so far, one array of each name, where they lie.
+
+        Raises:
+            XlxmertError: the disk is full.
+        """
+        with self._writing():
+            for file in self._files.values():
+                file.flush()
         return {
             name: np.memmap(self.folder / name, dtype, "r", shape=(self.count, *shape))
             for name, (dtype, shape) in self._shapes.items()

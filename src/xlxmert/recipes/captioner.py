@@ -17,11 +17,13 @@ from typing import Any, Literal
 import torch
 
 from xlxmert.convert.captioner import Captioner
+from xlxmert.convert.looking import LOOKS
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import OptimConfig
 from xlxmert.data.store import Store
 from xlxmert.models.xgpt import Xgpt, XgptConfig
 from xlxmert.recipes.finetune import check_words, weights_digest
+from xlxmert.recipes.opened import looks
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.sampling import Greedy
 from xlxmert.studio import Describer
@@ -66,19 +68,20 @@ def captioner_loop(
 
 def fresh(prepared: Prepared, shape: XgptConfig, seed: int, visual_input: VisualInput = "features") -> Xgpt:
     """A model of this shape, sized by the data: a codebook if it reads codes, no learned places for boxes."""
-    codes = len(prepared.vocabulary.codebook) if shape.codes or visual_input == "codes" else 0
+    wants = shape.codes or visual_input == "codes"
+    codes = len(prepared.coded("a captioner that reads them")) if wants else 0
     config = dataclasses.replace(
         shape,
         vocabulary=prepared.store.tokenizer.size,
         codes=codes,
-        feature_width=prepared.vocabulary.width,
-        grid=prepared.vocabulary.spec.grid,
+        feature_width=prepared.width,
+        grid=prepared.grid(shape.grid),
         grid_position="box" if "boxes" in prepared.store.pictures else shape.grid_position,
     )
     torch.manual_seed(seed)
     model = Xgpt(config)
-    if codes:
-        model.load_centroids(prepared.vocabulary.codebook.centroids)
+    if codes and prepared.codebook is not None:
+        model.load_centroids(prepared.codebook.centroids)
     return model
 
 
@@ -118,6 +121,7 @@ def as_captioner(model: Xgpt, prepared: Prepared, config: GenerativeConfig, fact
     """A trained model with its words and how it looks at pictures."""
     longest = prepared.store.longest
     known = {"visual_input": config.visual_input, "most_words": longest, **facts}
+    known |= {LOOKS: looks(prepared.store)} if prepared.vocabulary is None else {}
     return Captioner(model, prepared.store.tokenizer, prepared.vocabulary, facts=known)
 
 
