@@ -198,7 +198,11 @@ def test_lxmerts_own_files_on_its_own_features_tune_a_checkpoint(
         tune = ["finetune", task, "--store", folder / "tuning", "--checkpoint", checkpoint, *LOOP]
         tune += ["--loop.out", folder / task, f"--{option}.visual-input", "features"]
         assert main([str(word) for word in tune]) == 0
-    # pictures that the features lack
+    # pictures that the features lack, and pictures that the checkpoint cannot look at
+    capsys.readouterr()
+    blind = ["prepare", "--images", folder, "--lxmert", folder / "vqa.json", "--checkpoint", checkpoint]
+    assert main([str(word) for word in [*blind, "--out", folder / "blind"]]) == 2
+    assert "expected a checkpoint that looks at pictures" in capsys.readouterr().err
     (folder / "more.json").write_text(json.dumps([{"img_id": "99", "question_id": 1, "sent": "why ?", "label": {}}]))
     capsys.readouterr()
     again = ["prepare", "--lxmert", folder / "vqa.json", folder / "more.json", *words, "--out", folder / "again"]

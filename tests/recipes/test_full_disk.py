@@ -18,7 +18,7 @@ from xlxmert.data.pretraining import ToldPicture, write_pretraining
 from xlxmert.data.tables import open_table
 from xlxmert.data.tsv_features import write_tsv_features
 from xlxmert.recipes.mixture import mix
-from xlxmert.recipes.mixture_pictures import PictureSources
+from xlxmert.recipes.picture_sources import PictureSources
 from xlxmert.recipes.unpack import unpack, unpack_table
 
 NAMES = [f"picture {number}" for number in range(4)]

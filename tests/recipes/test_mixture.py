@@ -25,7 +25,7 @@ from xlxmert.recipes import encoding, mixture, telling
 from xlxmert.recipes import gather as gather_module
 from xlxmert.recipes.gather import HeldOut, Published, gather
 from xlxmert.recipes.mixture import MixtureRecipe, mix
-from xlxmert.recipes.mixture_pictures import PictureSources
+from xlxmert.recipes.picture_sources import PictureSources
 from xlxmert.testing.tiny import tiny_pictures, tiny_vocabulary
 
 BOX = (0.0, 0.0, 1.0, 1.0)

@@ -13,7 +13,7 @@ from xlxmert.convert.locate import CODEBOOK, locate
 from xlxmert.core.errors import UsageError
 from xlxmert.data.shards import expanded
 from xlxmert.data.tables import Columns, open_table
-from xlxmert.recipes.mixture_pictures import PictureSources
+from xlxmert.recipes.picture_sources import PictureSources
 from xlxmert.recipes.prepare import PrepareRecipe, check_store, prepare
 from xlxmert.recipes.sources import Sources
 from xlxmert.recipes.unpack import unpack, unpack_table
@@ -159,6 +159,11 @@ def parts_of(options: Options) -> tuple[Path | None, PrepareRecipe]:
     if options.images is None and options.checkpoint is None:
         return None, options.recipe
     folder = locate(options.checkpoint)
+    if options.images is not None and not (folder / CODEBOOK).is_file():
+        raise UsageError(
+            f"expected a checkpoint that looks at pictures, found no visual vocabulary in {folder}: give what it reads "
+            "in the place of --images (--tsv, --h5 or --clusters), or name another with --checkpoint"
+        )
     given = options.recipe.tokenizer != "train"
     recipe = options.recipe if given else dataclasses.replace(options.recipe, tokenizer=str(folder))
     return None if options.images is None else folder / CODEBOOK, recipe

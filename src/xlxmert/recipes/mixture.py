@@ -30,7 +30,7 @@ from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.recipes.gather import NOTHING_HELD, HeldOut
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
-from xlxmert.recipes.mixture_pictures import PictureSources, check_missing, open_look, store_facts
+from xlxmert.recipes.picture_sources import PictureSources, check_missing, open_look, store_facts
 from xlxmert.recipes.prepare import check_store
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.telling import Line, sentences, survey

@@ -15,8 +15,8 @@ from xlxmert.data.records import InstanceRecord
 from xlxmert.data.store import KINDS, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
-from xlxmert.recipes.mixture_pictures import PictureFiles, PictureSources, Seen, check_missing, open_look, store_facts
 from xlxmert.recipes.parts import sweep
+from xlxmert.recipes.picture_sources import PictureFiles, PictureSources, Seen, check_missing, open_look, store_facts
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import Sources, read_lines, things_of
 from xlxmert.recipes.telling import Picture, Survey, sentences, survey
