@@ -33,6 +33,7 @@ VERBS = {
     "attend": "draw what attends to what",
     "evaluate": "measure a checkpoint",
     "rate": "let people rate pictures, and score their answers",
+    "doctor": "say whether the installation works and features match a checkpoint",
     "convert": "read and write published checkpoints",
     "serve": "open the web studio",
     "demo": "paint, caption and answer with the bundled checkpoint; write a gallery",

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from xlxmert.core.errors import UsageError, XlxmertError
+from xlxmert.core.images import square
 from xlxmert.core.seeds import numpy_generator
 from xlxmert.data.cells import LabelledCells, label_cells
 from xlxmert.data.pictures import list_pictures
+from xlxmert.data.world.golden import golden_pictures
 from xlxmert.recipes.reading import PictureReader, Progress, no_progress
 from xlxmert.recipes.sources import things_of
 from xlxmert.vision.backbone import Backbone
@@ -28,6 +31,8 @@ TAUGHT = dataclasses.replace(FEATURES, embedded=64)
 """The same after a learned vector that tells things and their attributes apart, as the papers' detector does."""
 STATISTICS = 600
 """Pictures on which the features' linear maps are measured."""
+REMEMBERED = 64
+"""Pictures whose features' statistics the vocabulary keeps."""
 MOST_CODES = 2**16
 """What the store's 16 bits can tell apart."""
 
@@ -187,7 +192,18 @@ def fit_codebook(
         labels=None if things is None else labels,
         lessons=recipe.lessons,
     )
+    looked = [picture for _, picture in reader.read(paths[:REMEMBERED], total)]
+    vocabulary = remembered(vocabulary, looked, recipe.size, recipe.crop)
     return Fitted(vocabulary, len(paths) - len(reader.unreadable), reader.unreadable)
+
+
+def remembered(
+    vocabulary: VisualVocabulary, sample: Sequence[np.ndarray], size: int, crop: bool = False
+) -> VisualVocabulary:
+    """The vocabulary with a reference of its features, for ``xlxmert doctor``; ``sample`` is brought to ``size``."""
+    golden = [square(Image.fromarray(picture), size, crop) for picture in golden_pictures().values()]
+    known, other = (torch.from_numpy(np.stack(pictures)) for pictures in (golden, sample))
+    return vocabulary.with_reference(known, other, crop)
 
 
 def cell_labels(cells: LabelledCells) -> CellLabels:

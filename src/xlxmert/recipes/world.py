@@ -40,7 +40,7 @@ from xlxmert.models.generator.presets import WORLD as WORLD_GENERATOR
 from xlxmert.models.lxmert.presets import WORLD as WORLD_MODEL
 from xlxmert.recipes import train_store
 from xlxmert.recipes.card import model_card
-from xlxmert.recipes.codebook import TAUGHT, cell_labels
+from xlxmert.recipes.codebook import REMEMBERED, TAUGHT, cell_labels, remembered
 from xlxmert.recipes.evaluate import evaluate_world
 from xlxmert.recipes.train_store import (
     GUIDANCE,
@@ -206,7 +206,7 @@ def visual_vocabulary(out: Path, recipe: WorldRecipe) -> VisualVocabulary:
             backbone = load_backbone(deepest=max(recipe.features.deepest, 2))
             extractor = FeatureExtractor.fit(backbone, recipe.features, pictures(recipe, min(600, recipe.pictures)))
             count = min(recipe.vocabulary_pictures, recipe.pictures)
-            fit_vocabulary(
+            fitted = fit_vocabulary(
                 extractor,
                 pictures(recipe, count),
                 recipe.codes,
@@ -216,7 +216,8 @@ def visual_vocabulary(out: Path, recipe: WorldRecipe) -> VisualVocabulary:
                 per_code=32,
                 labels=functools.partial(labels, recipe, count) if recipe.features.embedded else None,
                 lessons=recipe.lessons,
-            ).save(path)
+            )
+        remembered(fitted, list(pictures(recipe, min(REMEMBERED, recipe.pictures))), 256).save(path)
     return VisualVocabulary.load(path)
 
 
