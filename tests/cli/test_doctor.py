@@ -81,7 +81,8 @@ def test_a_store_can_be_held_and_held_against(run, album: Path, tmp_path: Path) 
         tmp_path / "store", sources, tmp_path / "v.safetensors", PrepareRecipe(size=32, features=True)
     ).store
     assert isinstance(store, Store)
-    code, out, _ = run("doctor", "--store", tmp_path / "store", "--features", tmp_path / "store", "--json")
+    code, out, err = run("doctor", "--store", tmp_path / "store", "--features", tmp_path / "store", "--json")
+    assert code == 0, err
     checks = {one["what"]: one for one in json.loads(out)["checks"]}
     assert code == 0 and checks["statistics"]["verdict"] == "note" and "half precision" in checks["numbers"]["found"]
     code, out, _ = run("doctor", "--codebook", tmp_path / "v.safetensors", "--features", tmp_path / "store",

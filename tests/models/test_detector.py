@@ -101,14 +101,14 @@ def test_padding_beside_a_picture_finds_nothing() -> None:
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_half_precision_comes_near(config: DetectorConfig) -> None:
     detector = random_detector(config)
-    pictures = random_pictures((60, 80))
-    half, whole = RegionReader(detector, half=True), RegionReader(detector)
-    (regions,) = half.boxes(pictures, 9)
-    assert regions.features.dtype == torch.float32 and bool(regions.features.isfinite().all())
-    assert len(regions.boxes) == 9
-    cells = half.grid(pictures, 2) if config.layout == "fpn" else regions.features[None]
-    expected = whole.grid(pictures, 2) if config.layout == "fpn" else cells
-    assert (cells - expected).norm() < 0.03 * expected.norm()
+    pictures = random_pictures((60, 80), (60, 80), (90, 60))
+    half, whole = RegionReader(detector, batch=2, half=True), RegionReader(detector)
+    found, expected = half.grid(pictures, 2), whole.grid(pictures, 2)  # the same regions for both
+    assert 0 < (found - expected).norm() < 0.03 * expected.norm()
+    assert (found - half.grid(pictures[:1], 2)[0])[0].norm() < 0.01 * found[0].norm()  # in a batch as alone
+    for regions in half.boxes(pictures, 9):
+        assert regions.features.dtype == torch.float32 and bool(regions.features.isfinite().all())
+        assert len(regions.boxes) == 9 and bool((regions.scores <= 1).all())
 
 
 def test_all_is_told_of_the_regions() -> None:

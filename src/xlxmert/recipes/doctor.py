@@ -149,7 +149,7 @@ def _read(file: Path) -> Iterator[SeenPicture]:
     if (file / "store.json").is_file():
         store = Store.open(file)
         names, boxes = store.facts["pictures"], store.pictures.get("boxes")
-        for place in _spread(store.size):
+        for place in _spread(store.size).tolist():
             features = store.rows("features", [place])[0].numpy()
             yield SeenPicture(Path(names[place]).stem, features, None if boxes is None else np.array(boxes[place]))
         return
