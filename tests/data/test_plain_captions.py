@@ -64,5 +64,5 @@ def test_missing_files_and_other_encodings_are_told(tmp_path: Path) -> None:
     with pytest.raises(XlxmertError, match="found nothing: check the path"):
         read_plain_captions(tmp_path / "c.csv")
     (tmp_path / "c.csv").write_bytes("image,caption\na.jpg,caf\u00e9\n".encode("latin1"))
-    with pytest.raises(XlxmertError, match="as text in UTF-8"):
+    with pytest.raises(XlxmertError, match="expected text in UTF-8 in"):
         read_plain_captions(tmp_path / "c.csv")

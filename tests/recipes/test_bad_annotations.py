@@ -161,6 +161,16 @@ def test_gzip_that_ends_early(made: Format, folder: Path) -> None:
     refused(folder, given, path.name, "a gzip file that ends early")
 
 
+@pytest.mark.parametrize("made", JSON[:-2])
+def test_packed_files_of_formats_that_are_read_as_a_whole(made: Format, folder: Path) -> None:
+    given = made(folder)
+    path = next(folder.glob("a.json*"))
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    refused(folder, given, path.name, "found a gzip file: unpack it first")
+    path.write_bytes(b"\xff\xfe[")
+    refused(folder, given, path.name, "found other bytes (invalid start byte at 0)")
+
+
 @pytest.mark.parametrize("made", JSON)
 def test_a_number_for_a_sentence(made: Format, folder: Path) -> None:
     given = made(folder)

@@ -114,7 +114,20 @@ def read_json(source: Path) -> Any:
             "the file may have been cut short; write or download it again"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise XlxmertError(f"could not read {source}: {error}") from error
+        raise no_text(source, error) from error
+
+
+def no_text(source: Path, error: OSError | ValueError) -> XlxmertError:
+    """The error of a file that could not be read as text: what it is instead, and the next move."""
+    if isinstance(error, UnicodeDecodeError):
+        if error.object[:2] == b"\x1f\x8b":
+            return XlxmertError(f"expected text in {source}, found a gzip file: unpack it first (gunzip)")
+        return XlxmertError(
+            f"expected text in UTF-8 in {source}, found other bytes ({error.reason} at {error.start}): take the file "
+            "as it is published, or save it so"
+        )
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return XlxmertError(f"could not read {source} ({reason}): check the path, and whether it is a file of yours")
 
 
 def write_tensors(target: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from xlxmert.core.errors import XlxmertError
-from xlxmert.core.files import atomic_path, read_json
+from xlxmert.core.files import atomic_path, no_text, read_json
 from xlxmert.data.records import Box, Id, PictureRecord
 
 _Default = TypeVar("_Default", str, None)
@@ -245,8 +245,10 @@ def read_lines(source: Path) -> Iterator[Entry]:
             f"expected one JSON object per line in {source}, but line {number} is none ({error.msg}): "
             "the file may have been cut short; write or download it again"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise XlxmertError(f"could not read {source}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise no_text(source, error) from error
+    except RecursionError as error:
+        raise XlxmertError(f"could not read {source} ({error}): {_ANOTHER}") from error
 
 
 def _write_chunks(stream: TextIO, entries: Iterator[Any], shell: str) -> None:

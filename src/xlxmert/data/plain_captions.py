@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from xlxmert.core.errors import XlxmertError
+from xlxmert.core.files import no_text
 from xlxmert.data.coco import read_captions
 from xlxmert.data.pictures import Named
 from xlxmert.data.records import CaptionRecord
@@ -58,7 +59,7 @@ def read_plain_captions(path: Path) -> tuple[list[NamedPicture], list[CaptionRec
     except FileNotFoundError as error:
         raise XlxmertError(f"expected captions at {path}, found nothing: check the path") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise XlxmertError(f"could not read the captions {path} as text in UTF-8 ({error}): save them so") from error
+        raise no_text(path, error) from error
     rows = list(_rows(path, text))
     if not rows:
         raise XlxmertError(f"expected captions in {path}, found none: check the file")
