@@ -21,6 +21,7 @@ from xlxmert.data.store import Store
 from xlxmert.data.tsv_features import write_tsv_features
 from xlxmert.models.families import PRESETS
 from xlxmert.recipes import mixture
+from xlxmert.recipes.evaluate_store import evaluate_store
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.studio import Studio
 from xlxmert.testing.tiny import tiny_pictures
@@ -198,6 +199,13 @@ def test_lxmerts_own_files_on_its_own_features_tune_a_checkpoint(
         tune = ["finetune", task, "--store", folder / "tuning", "--checkpoint", checkpoint, *LOOP]
         tune += ["--loop.out", folder / task, f"--{option}.visual-input", "features"]
         assert main([str(word) for word in tune]) == 0
+        score = ["evaluate", task, "--store", folder / "tuning", "--checkpoint", folder / task / "checkpoint"]
+        assert main([str(word) for word in [*score, "--out", folder / f"{task}-scores.json"]]) == 0
+        found = read_json(folder / f"{task}-scores.json")
+        assert found["examples"] == len(store.of_kind({"vqa": "question", "nlvr2": "statement"}[task]))
+        assert 0 <= found["scores"][f"{task}/accuracy"] <= 1
+    assert main([str(word) for word in ["evaluate", "nlvr2", *score[2:-1], checkpoint]]) == 1
+    assert main([str(word) for word in ["evaluate", "caption", *score[2:]]]) == 2
     # pictures that the features lack, and pictures that the checkpoint cannot look at
     capsys.readouterr()
     blind = ["prepare", "--images", folder, "--lxmert", folder / "vqa.json", "--checkpoint", checkpoint]
@@ -257,3 +265,19 @@ def mixed_boxes(folder: Path, told: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     store = mixed(told, monkeypatch, *boxes_of(folder), "--out", folder / "boxes")
     assert store != folder / "boxes"
     return folder / "boxes"
+
+
+def test_scores_on_a_store_are_those_of_the_answers(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that always says one answer scores what the questions give for it."""
+    store = Store.open(mixed(told, monkeypatch, *boxes_of(told.parent)))
+    small(monkeypatch, "lxmert")
+    prepared = Prepared(store)
+    for answer, right in (("yes", 1.0), ("no", 0.3)):
+        bundle = prepared.bundle(prepared.model(PRESETS["lxmert"], 0).eval(), None, {})
+        assert bundle.model.answer_head is not None
+        bundle.model.answer_head.linear.weight.data.zero_()
+        bundle.model.answer_head.linear.bias.data = torch.tensor([10.0 * (each == answer) for each in store.answers])
+        examples, scores = evaluate_store(bundle, store, "vqa")
+        assert examples == COUNT and scores == {"vqa/accuracy": pytest.approx(right)}
+    with pytest.raises(XlxmertError, match=r"expected statements in .*found none|a head for nlvr2"):
+        evaluate_store(bundle, store, "nlvr2")

@@ -11,17 +11,21 @@ import tyro
 from xlxmert.cli.choices import PaintChoices
 from xlxmert.cli.common import Common, print_json, print_table
 from xlxmert.cli.progress import progress_bar
+from xlxmert.convert.folder import Bundle
 from xlxmert.core.errors import UsageError
 from xlxmert.core.files import write_json
+from xlxmert.data.store import Store
 from xlxmert.metrics.caption_java import JavaScore
 from xlxmert.recipes.captioned import Part
 from xlxmert.recipes.evaluate import MAIN, WorldTest, measure_world
 from xlxmert.recipes.evaluate_files import Files, check_files, evaluate_files
 from xlxmert.recipes.evaluate_paint import PICTURES, PaintTest, evaluate_paint
+from xlxmert.recipes.evaluate_store import evaluate_store
 from xlxmert.recipes.judging import ON_WORLD, Judging
 from xlxmert.sampling import Beam
 from xlxmert.studio import Studio
 from xlxmert.studio.describer import DECODING
+from xlxmert.studio.devices import pick_device
 from xlxmert.studio.options import PaintOptions
 
 TaskName = Literal["paint", "caption", "vqa", "match", "gqa", "nlvr2", "retrieval", "fidelity", "r-precision", "hummus"]
@@ -64,6 +68,9 @@ class Options(Common):
     """How pictures are painted. What is not given is as --quality says."""
     files: tyro.conf.OmitArgPrefixes[Files] = field(default_factory=Files)
     """Files of the published formats instead of the built-in world."""
+    store: Path | None = None
+    """vqa, gqa and nlvr2: a store of questions or statements instead of the built-in world; for checkpoints that read
+    published features or codes it is the only way."""
     network: Literal["auto", "torch-fidelity", "fid-helper", "efficientnet-lite0"] = "auto"
     """fidelity: whose features are compared; auto takes the first that is installed."""
     scorer: str | None = None
@@ -92,7 +99,23 @@ def run(options: Options) -> int:
         raise UsageError("expected a task that paints beside --keep, found none: add paint, or leave --keep out")
     if options.folds != 1 and (options.tasks != ("retrieval",) or not options.files.given):
         raise UsageError(f"expected --folds for retrieval on files only, found {options.folds}: leave it out")
+    if options.store is not None:
+        return _on_store(options, options.store)
     return _on_files(options) if options.files.given else _on_world(options)
+
+
+def _on_store(options: Options, folder: Path) -> int:
+    """Score the questions or statements of a store."""
+    if len(options.tasks) != 1 or options.files.given or options.split is not None:
+        raise UsageError("expected one task beside --store, no files and no --split: name vqa, for example")
+    (task,) = options.tasks
+    device = pick_device(options.device)
+    bundle, store = Bundle.from_pretrained(options.checkpoint, device), Store.open(folder)
+    with progress_bar("answering") as progress:
+        examples, scores = evaluate_store(bundle, store, task, progress)
+    report = {"task": task, "store": str(folder), "examples": examples, "scores": scores}
+    _tell(options, report, f"{examples} examples of {task}")
+    return 0
 
 
 def _studio(options: Options) -> Studio:

@@ -121,13 +121,7 @@ def check_fit(bundle: Bundle, store: Store, config: FinetuneConfig) -> None:
         XlxmertError: it was prepared with another codebook or tokenizer, or the checkpoint cannot read features.
     """
     model = bundle.model
-    if model.centroids is not None and store.count("codes"):
-        mine = Codebook(model.centroids.cpu()).fingerprint
-        if store.fingerprint != mine:
-            raise XlxmertError(
-                f"expected a store with the checkpoint's codes (codebook {mine}), found codebook {store.fingerprint} "
-                f"in {store.folder}: prepare it with --codebook and the checkpoint's codebook.safetensors"
-            )
+    check_codes(model, store)
     check_words(store, bundle.tokenizer, "checkpoint", "the checkpoint's folder")
     check_size(store, bundle.facts, "checkpoint")
     if config.visual_input == "codes" and model.centroids is None:
@@ -140,6 +134,21 @@ def check_fit(bundle: Bundle, store: Store, config: FinetuneConfig) -> None:
             f"expected a checkpoint that reads features (code_input 'centroids'), found '{model.config.code_input}': "
             "fine-tune it on codes"
         )
+
+
+def check_codes(model: Transformer, store: Store) -> None:
+    """Make sure that a store's codes, where it has some, are those that a model reads, where it does.
+
+    Raises:
+        XlxmertError: they are another codebook's.
+    """
+    if model.centroids is not None and store.count("codes"):
+        mine = Codebook(model.centroids.cpu()).fingerprint
+        if store.fingerprint != mine:
+            raise XlxmertError(
+                f"expected a store with the checkpoint's codes (codebook {mine}), found codebook {store.fingerprint} "
+                f"in {store.folder}: prepare it with --codebook and the checkpoint's codebook.safetensors"
+            )
 
 
 def check_words(store: Store, tokenizer: Tokenizer, owner: str, whence: str) -> None:
