@@ -11,6 +11,7 @@ from xlxmert.cli.common import print_json
 from xlxmert.cli.progress import print_facts, print_left_out, print_same, print_unreadable, progress_bar
 from xlxmert.convert.locate import CODEBOOK, locate
 from xlxmert.core.errors import UsageError
+from xlxmert.core.processes import is_main
 from xlxmert.data.shards import expanded
 from xlxmert.data.tables import Columns, open_table
 from xlxmert.recipes.picture_sources import PictureSources
@@ -97,6 +98,8 @@ def run(options: Options) -> int:
     codebook, recipe = parts_of(options)
     with progress_bar("encoding pictures") as progress:
         prepared = prepare(options.out, sources, codebook, recipe, device, options.overwrite, progress, published)
+    if not is_main():
+        return 0
     print_unreadable(prepared.unreadable)
     print_same(prepared.same)
     if options.json:

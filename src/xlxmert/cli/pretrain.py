@@ -10,7 +10,7 @@ from xlxmert.cli.choices import ShapeName
 from xlxmert.cli.progress import print_facts
 from xlxmert.convert.captioner import Captioner
 from xlxmert.core.errors import UsageError
-from xlxmert.core.processes import is_main
+from xlxmert.core.processes import is_main, processes
 from xlxmert.data.store import Store
 from xlxmert.models.families import PRESETS
 from xlxmert.models.xgpt import PRESETS as XGPT
@@ -27,6 +27,7 @@ from xlxmert.recipes.captioner import (
     train_captioner,
 )
 from xlxmert.recipes.captioner import OBJECTIVES as CAPTIONER
+from xlxmert.recipes.cost import Data, check_machine, pretrain_cost
 from xlxmert.recipes.finetune import check_words
 from xlxmert.recipes.train_store import (
     GUIDANCE,
@@ -74,11 +75,18 @@ class Options:
     validation: Path | None = None
     """XGPT: a store of other pictures. The mean of the run's best four checkpoints, by CIDEr-D of their greedy captions
     there, is kept instead of the moving average; --loop.keep says how many there are to choose from."""
+    dry_run: bool = False
+    """Train nothing: say how many numbers, operations, bytes and hours the run needs (docs/scaling.md)."""
+    tflops: float | None = None
+    """With --dry-run: TFLOP/s that all processes together reach; by default hours are those of one H200."""
 
 
 def run(options: Options) -> int:
     """Train, and leave a checkpoint (without a generator yet) in the run's folder."""
+    check_machine(options.tflops)
     prepared = Prepared.open(options.store, options.codebook)
+    if options.dry_run:
+        return _dry_run(prepared, options)
     folder = options.loop.out / "checkpoint"
     if options.preset in XGPT:
         steps = _captioner(prepared, options)
@@ -90,6 +98,20 @@ def run(options: Options) -> int:
         steps = options.loop.steps
     if is_main():
         print_facts({"steps": steps, "checkpoint": folder})
+    return 0
+
+
+def _dry_run(prepared: Prepared, options: Options) -> int:
+    """Say what the run would cost."""
+    if options.preset in XGPT:
+        raise UsageError(f"expected a transformer of {', '.join(PRESETS)} for --dry-run, found {options.preset}")
+    store = prepared.store
+    shape = prepared.model(PRESETS[options.preset], options.loop.seed).config
+    shares = len(store.of_kind("question")) / max(len(store), 1)
+    data = Data(store.longest + 2, store.tokens, shares)
+    if is_main():
+        cost = pretrain_cost(shape, options.objectives, options.loop, data, processes())
+        print_facts({"pictures": store.size, "sentences": len(store), **cost.facts(options.tflops)})
     return 0
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import rich.console
 import rich.progress
 
+from xlxmert.core.processes import is_main
+
 SHOWN = 10
 """Unreadable files that are named before the rest is only counted."""
 
@@ -22,7 +24,9 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         rich.progress.TimeRemainingColumn(),
     )
     console = rich.console.Console(stderr=True)
-    with rich.progress.Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with rich.progress.Progress(
+        *columns, console=console, disable=not (console.is_terminal and is_main()), transient=True
+    ) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -5,11 +5,14 @@ They are known by what every launcher puts into the environment, so nothing here
 
 import os
 from datetime import timedelta
+from typing import Any
 
-from xlxmert.core.errors import UsageError
+from xlxmert.core.errors import UsageError, XlxmertError
 
 PATIENCE = 5.0
 """Seconds to wait for an answer about who speaks."""
+LONG = 7 * 24 * 3600.0
+"""Seconds to wait for the others."""
 
 
 def rank() -> int:
@@ -35,14 +38,38 @@ def is_first_to_complain() -> bool:
     """
     if processes() == 1:
         return True
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # not in its __all__
-
     try:
-        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = TCPStore(host, port, is_master=False, timeout=timedelta(seconds=PATIENCE), wait_for_workers=False)
-        return int(store.add(f"xlxmert complaints {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", 1)) == 1
+        return int(_store(PATIENCE).add(_key("complaints"), 1)) == 1
     except (KeyError, ValueError, RuntimeError):
         return True
+
+
+def meet(place: str) -> None:
+    """Wait until all launched processes have come to this place, which each of them passes once.
+
+    Raises:
+        XlxmertError: the launcher's store cannot be reached.
+    """
+    if processes() == 1:
+        return
+    try:
+        store = _store(LONG)
+        if store.add(_key(place), 1) == processes():
+            store.set(_key(f"{place}, all"), "1")
+        store.wait([_key(f"{place}, all")], timedelta(seconds=LONG))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise XlxmertError(f"the launcher's store cannot be reached ({error}): start with torchrun") from error
+
+
+def _store(seconds: float) -> Any:
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # not in its __all__
+
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=seconds), wait_for_workers=False)
+
+
+def _key(name: str) -> str:
+    return f"xlxmert {name} {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
 def _number(name: str, otherwise: int) -> int:

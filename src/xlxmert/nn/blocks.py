@@ -1,5 +1,7 @@
 """Transformer blocks, norm after the residual (BERT) or before it: what every family's encoders are stacked from."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import nn
 
@@ -52,6 +54,9 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention, then a feed-forward net, each closed by an ``AddNorm`` (LXMERT section 2.2, left of Fig. 1)."""
 
+    entries: ClassVar[tuple[str, ...]] = ("forward",)
+    """Methods by which models enter a layer, here and in the other blocks."""
+
     def __init__(self, attention: Attention, feed_forward: FeedForward, dropout: float = 0.0, first: bool = False):
         """Put the sub-layers together; ``dropout`` acts on what each adds; ``first`` puts the norms before them."""
         super().__init__()
@@ -78,6 +83,8 @@ class DecoderLayer(EncoderLayer):
     Without a ``cross`` of its own it asks the source with the weights and the norm of its self-attention; only whose
     keys and values are asked differs (XGPT section 4.2, where a "signal" says which). Called as it is, it encodes.
     """
+
+    entries = ("forward", "source", "own", "decode")
 
     def __init__(
         self,
@@ -130,6 +137,8 @@ class DecoderLayer(EncoderLayer):
 class RefiningLayer(nn.Module):
     """``LayerNorm(x + AoA(x))``: regions look at each other before anything else (XGPT, appendix A.1)."""
 
+    entries = ("forward",)
+
     def __init__(self, attention: Attention, dropout: float = 0.0, first: bool = False):
         """Take the attention, an `AttentionOnAttention` in the paper; see `EncoderLayer` for the rest."""
         super().__init__()
@@ -147,6 +156,8 @@ class CrossModalityLayer(nn.Module):
     Both directions share ``cross`` and its norm, and both read the streams as they came in: neither sees what the other
     changes.
     """
+
+    entries = ("forward", "words_alone", "picture_alone")
 
     def __init__(
         self, cross: Attention, language: EncoderLayer, vision: EncoderLayer, dropout: float = 0.0, first: bool = False

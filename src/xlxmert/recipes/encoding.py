@@ -13,6 +13,7 @@ from xlxmert.core.arrays import Pieces
 from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import locked
+from xlxmert.core.processes import is_main, meet
 from xlxmert.recipes.parts import Part, Parts
 from xlxmert.recipes.reading import Attempt, PictureReader, Progress, no_progress
 from xlxmert.vision.vocabulary import VisualVocabulary
@@ -62,7 +63,8 @@ class Encoder:
         """What is in the pictures, to be used within the block; goes on from the `Parts` that are in ``folder``.
 
         The folder is deleted when the block ends without an error. After an error or a kill it stays, and the same
-        call goes on; as parts never share a batch, the numbers are those of a run that was not interrupted.
+        call goes on; as parts never share a batch, the numbers are those of a run that was not interrupted. Processes
+        that were launched together share the parts, and all of them see the result.
 
         Args:
             folder: for the parts; another process that uses it is an error.
@@ -73,8 +75,9 @@ class Encoder:
             XlxmertError: no picture can be read, the disk is full, or the folder is in use.
         """
         parts = Parts.of(folder, paths, PART, (self.key, self.reader.size, self.reader.crop, self.features))
-        with locked(folder):
+        with locked(folder) if is_main() else contextlib.nullcontext():
             parts.complete(self.reader, self._part, progress)
+            meet("pictures are encoded")
             found = self._gathered(list(parts.finished()))
             if not found.paths:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -83,7 +86,9 @@ class Encoder:
                     f"expected pictures that can be read, found none among {len(paths)}; the first: {first}"
                 )
             yield found
-            shutil.rmtree(folder, ignore_errors=True)
+            meet("pictures are stored")
+            if is_main():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _part(
         self, attempts: Iterator[tuple[Path, Attempt]], tell: Callable[[int], None]

@@ -16,6 +16,7 @@ import xlxmert
 from xlxmert.core.arrays import map_arrays, write_arrays
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import locked
+from xlxmert.core.processes import processes, rank
 from xlxmert.recipes.reading import Attempt, PictureReader, Progress, no_progress
 
 Work = Callable[
@@ -72,7 +73,7 @@ class Parts:
         return cls(groups, [folder / name for name in names])
 
     def complete(self, reader: PictureReader, work: Work, progress: Progress = no_progress) -> None:
-        """Make the parts that are not there.
+        """Make the parts that are not there; processes that were launched together take turns.
 
         Args:
             reader: of the pictures.
@@ -82,8 +83,9 @@ class Parts:
         Raises:
             XlxmertError: the disk is full, or the work fails.
         """
-        missing = [(group, file) for group, file in zip(self.groups, self.files, strict=True) if not file.exists()]
-        total = sum(map(len, self.groups))
+        mine = list(zip(self.groups, self.files, strict=True))[rank() :: processes()]
+        missing = [(group, file) for group, file in mine if not file.exists()]
+        total = sum(len(group) for group, _ in mine)
         done = total - sum(len(group) for group, _ in missing)
         progress(done, total)
         attempts = reader.attempts(path for group, _ in missing for path in group)

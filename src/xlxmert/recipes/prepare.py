@@ -10,6 +10,7 @@ import torch
 
 from xlxmert.core.errors import UsageError, XlxmertError
 from xlxmert.core.files import read_json
+from xlxmert.core.processes import is_main, meet
 from xlxmert.data.cells import label_cells
 from xlxmert.data.records import InstanceRecord
 from xlxmert.data.store import KINDS, Store, write_store
@@ -119,6 +120,8 @@ def prepare(
     The files are read twice, or three times where words are learned, and one of them at a time is in memory. A run that
     is interrupted leaves the pictures that it has encoded beside ``out``, and the same call goes on from there.
 
+    Processes that torchrun started together share the encoding, and one writes the store.
+
     Args:
         out: the store's folder, new or empty; with ``overwrite`` an earlier store is replaced.
         sources: pictures and annotations.
@@ -134,6 +137,7 @@ def prepare(
     """
     out = Path(out)
     check_store(out, overwrite)
+    meet("the store may be written")
     whence = published or PictureSources(images=sources.images, codebook=codebook)
     reader = PictureReader(recipe.size, recipe.crop, recipe.workers)
     look = open_look(whence, reader, recipe.features, recipe.flat, device)
@@ -155,7 +159,10 @@ def prepare(
         told = store_facts(look, whence, seen)
         told["facts"] |= _facts(sources, recipe, seen) | sizes
         lines = sentences(read_lines(sources), tokenizer, recipe.longest, seen.places)
-        store = write_store(out, visual, seen.names, lines, tokenizer, answers, **told)
+        if is_main():
+            write_store(out, visual, seen.names, lines, tokenizer, answers, **told)
+    meet("the store is written")
+    store = Store.open(out, told["codebook"])
     return Prepared(store, seen.unreadable, found.empty, found.too_long, seen.same, missing)
 
 
@@ -200,7 +207,8 @@ def check_store(out: Path, overwrite: bool = False) -> None:
     if found and not overwrite:
         facts = read_json(out / "store.json")
         made = facts.get("codebook", "unknown") if isinstance(facts, dict) else "unknown"
-        sweep(out)
+        if is_main():
+            sweep(out)
         raise XlxmertError(
             f"expected a new folder at {out}, found a store (codebook {made}): pass --overwrite to replace it"
         )

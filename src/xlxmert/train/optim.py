@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import OptimConfig
 from xlxmert.train.config import TrainConfig
+from xlxmert.train.sharding import like, whole
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase, nn.RMSNorm)
 
@@ -107,15 +108,16 @@ def set_learning_rates(optimizers: Sequence[torch.optim.Optimizer], share: float
 def clip_gradients(gradients: list[Tensor], limit: float) -> Tensor:
     """The norm of all gradients together; scales them in place to ``limit`` where it is larger (0: never)."""
     norm = nn.utils.get_total_norm(gradients)
-    if limit > 0 and (norm.device.type != "cpu" or norm > limit):
+    known = whole(norm)
+    if limit > 0 and (norm.device.type != "cpu" or known > limit):
         torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))
-    return norm
+    return known
 
 
 def optimizer_tensors(optimizers: Sequence[torch.optim.Optimizer], module: nn.Module) -> dict[str, Tensor]:
     """The optimisers' state as tensors named ``<parameter>:<moment>``."""
     return {
-        f"{name}:{key}": value
+        f"{name}:{key}": whole(value)
         for name, parameter in trained_parameters(module).items()
         for optimizer in optimizers
         for key, value in optimizer.state.get(parameter, {}).items()
@@ -142,5 +144,5 @@ def restore_optimizers(
         if tensor.ndim == 0 and moment == "step":
             state = tensor.to(parameter.device if optimizer.defaults.get("fused") else "cpu")
         else:
-            state = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+            state = like(tensor, parameter)
         optimizer.state[parameter][moment] = state

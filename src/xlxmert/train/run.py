@@ -21,9 +21,10 @@ from xlxmert.train import checkpoint
 from xlxmert.train.config import TrainConfig, differences, fingerprint
 from xlxmert.train.feed import Feed
 from xlxmert.train.logging import Curve, Progress, Readings, Window
-from xlxmert.train.machine import agreed, make_accelerator, parts_of
+from xlxmert.train.machine import agreed, make_accelerator, parts_of, resolve_precision
 from xlxmert.train.optim import learning_rate_share, optimizer_tensors, restore_optimizers
 from xlxmert.train.seat import Seat
+from xlxmert.train.sharding import check_sharding
 
 REASONS = ("", "time", "Ctrl-C", "SIGTERM")
 """Why a run may stop early; where processes have several, the last of these counts."""
@@ -43,6 +44,9 @@ class Run:
         self.parts = parts_of(config, self.process, self.processes)
         self.modules = {name: module.to(self.accelerator.device) for name, module in task.modules().items()}
         players = task.players()
+        self.in_shards = config.sharding == "full" and self.processes > 1
+        if config.sharding == "full":
+            check_sharding(players, resolve_precision(config))
         self.fingerprint = fingerprint(config, task.name, players, facts)
         self.seats = [Seat(player, self.accelerator, config) for player in players]
         self._check_modules()
@@ -101,15 +105,22 @@ class Run:
     def save(self) -> None:
         """Write a checkpoint of this step; lines of the curve reach the disk before it."""
         self.read(everything=True)
+        for seat in self.seats:
+            seat.gather()
+        tensors = self._tensors() if self.main or self.in_shards else {}
         if self.curve is not None:
             self.curve.flush()
-            checkpoint.write(self.root, self.step, self._tensors(), self._state(), self.config.keep)
+            checkpoint.write(self.root, self.step, tensors, self._state(), self.config.keep)
         self.saved_step, self.saved_at = self.step, time.monotonic()
 
     def preview_if_due(self) -> None:
         """Let the task write a preview, with every module in the mode it was in before and after."""
         every = self.config.preview_every
-        if not (self.main and every and (self.step % every == 0 or self.step == self.config.steps)):
+        if not (every and (self.step % every == 0 or self.step == self.config.steps)):
+            return
+        for seat in self.seats:
+            seat.gather()
+        if not self.main:
             return
         modes = [(part, part.training) for module in self.modules.values() for part in module.modules()]
         self.task.preview(self.config.out / "preview", self.step, self.averages)
@@ -121,14 +132,12 @@ class Run:
         if self.curve is not None:
             self.curve.close()
         for seat in self.seats:
-            if self.processes > 1:
-                self.accelerator.unwrap_model(seat.module, keep_fp32_wrapper=False)
-            seat.clear()
+            seat.close()
 
     def _check_modules(self) -> None:
         kept = {id(weight) for module in self.modules.values() for weight in module.parameters()}
         for seat in self.seats:
-            if any(id(weight) not in kept for weight in seat.weights):
+            if any(id(w) not in kept for w in seat.player.trains.parameters() if w.requires_grad):
                 raise XlxmertError(
                     f"player {seat.player.name} of {self.task.name} trains weights that no checkpoint would hold: "
                     f"add its module to modules(), which has {sorted(self.modules)}"
@@ -153,6 +162,8 @@ class Run:
         if self.main:
             checkpoint.clean(self.root)
         if folder is None:
+            for seat in self.seats:
+                seat.start()
             return
         state = checkpoint.load_state(folder)
         if changed := differences(state["config"], self.fingerprint):
@@ -172,8 +183,9 @@ class Run:
             name = seat.player.name
             if seat.average is not None:
                 checkpoint.load_module(folder / f"{name}.ema.safetensors", seat.average.module)
+            seat.start()
             tensors, _ = read_tensors(folder / f"{name}.moments.safetensors")
-            restore_optimizers(seat.optimizers, seat.player.trains, tensors)
+            restore_optimizers(seat.optimizers, seat.trains, tensors)
         if state["scaler"] and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step = self.saved_step = int(state["step"])
@@ -183,7 +195,7 @@ class Run:
         tensors: dict[str, Mapping[str, Tensor]] = {name: module.state_dict() for name, module in self.modules.items()}
         for seat in self.seats:
             name = seat.player.name
-            tensors[f"{name}.moments"] = optimizer_tensors(seat.optimizers, seat.player.trains)
+            tensors[f"{name}.moments"] = optimizer_tensors(seat.optimizers, seat.trains)
             if seat.average is not None:
                 tensors[f"{name}.ema"] = seat.average.module.state_dict()
         return tensors

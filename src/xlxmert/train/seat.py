@@ -5,14 +5,17 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.task import Player
 from xlxmert.train.config import TrainConfig
 from xlxmert.train.ema import Average, warmed_decay
+from xlxmert.train.layers import keep, recompute
 from xlxmert.train.machine import added_up, seed_draws
 from xlxmert.train.optim import clip_gradients, make_optimizers, set_learning_rates
+from xlxmert.train.sharding import Sharded
 
 
 class Seat:
@@ -22,28 +25,57 @@ class Seat:
         XlxmertError: nothing in ``player.trains`` wants a gradient.
     """
 
+    optimizers: list[torch.optim.Optimizer]
+    module: nn.Module
+    trains: nn.Module
+    weights: list[nn.Parameter]
+    """Of ``trains``; see `start`."""
+
     def __init__(self, player: Player, accelerator: Any, config: TrainConfig) -> None:
-        """Move the player to the device, in training mode."""
-        self.player, self.accelerator, self.ema = player, accelerator, config.ema
+        """Move the player to the device, in training mode; it is to start when its weights are what they shall be."""
+        self.player, self.accelerator, self.config = player, accelerator, config
         player.module.to(accelerator.device).train()
-        self.weights = [weight for weight in player.trains.parameters() if weight.requires_grad]
-        if not self.weights:
+        if not any(weight.requires_grad for weight in player.trains.parameters()):
             kind = type(player.trains).__name__
             raise XlxmertError(f"player {player.name} has nothing to train: no weight of {kind} wants a gradient")
-        mine = {id(weight) for weight in self.weights}
-        self.others = [w for w in player.module.parameters() if w.requires_grad and id(w) not in mine]
         self.average = Average(player.trains) if player.ema and config.ema > 0 else None
-        self.optimizers = make_optimizers(player.trains, player.optim)
+        self.sharded: Sharded | None = None
+
+    def start(self) -> None:
+        """Bring the network to the processes and make its optimisers; every process calls this at the same time."""
+        player, accelerator = self.player, self.accelerator
+        if self.config.checkpointing:
+            recompute(player.module)
+        self.module, self.trains = player.module, player.trains
+        if accelerator.num_processes > 1 and self.config.sharding == "full":
+            self.sharded = Sharded(player)
+            self.module, self.trains = self.sharded.module, self.sharded.trains
+        self.weights = [weight for weight in self.trains.parameters() if weight.requires_grad]
+        if self.average is not None and self.sharded is not None:
+            self.average.follow(self.weights)
+        mine = {id(weight) for weight in self.weights}
+        self.others = [w for w in self.module.parameters() if w.requires_grad and id(w) not in mine]
+        self.optimizers = make_optimizers(self.trains, player.optim)
         # accelerate's wrapper serves fp16's loss scaler; without one it only adds a third of a millisecond per step
         scales = accelerator.scaler is not None
         self.scaled = [accelerator.prepare_optimizer(one) for one in self.optimizers] if scales else []
-        self.module: nn.Module = player.module
-        if accelerator.num_processes > 1:
-            self.freeze_others(True)
-            with warnings.catch_warnings():  # newer PyTorch has another name for broadcast_buffers
-                warnings.simplefilter("ignore", FutureWarning)
-                self.module = accelerator.prepare_model(player.module)
-            self.freeze_others(False)
+        if accelerator.num_processes > 1 and self.sharded is None:
+            self._share()
+
+    def gather(self) -> None:
+        """Give the plain network and the plain average what the shards hold; every process calls this together."""
+        if self.sharded is not None:
+            self.sharded.gather()
+            if self.average is not None:
+                self.average.gather()
+
+    def _share(self) -> None:
+        """Let gradients be averaged over the processes."""
+        self.freeze_others(True)
+        with warnings.catch_warnings():  # newer PyTorch has another name for broadcast_buffers
+            warnings.simplefilter("ignore", FutureWarning)
+            self.module = self.accelerator.prepare_model(self.player.module)
+        self.freeze_others(False)
 
     def play(self, batches: Sequence[Any], seeds: Sequence[int], share: float, step: int) -> dict[str, Tensor]:
         """One optimisation step.
@@ -68,8 +100,15 @@ class Seat:
         for optimizer in self.scaled or self.optimizers:
             optimizer.step()
         if self.average is not None:
-            self.average.update(warmed_decay(self.ema, step))
+            self.average.update(warmed_decay(self.config.ema, step))
         return {**scalars, f"{self.player.name}/norm": norm}
+
+    def close(self) -> None:
+        """Give the player back as it came."""
+        if self.sharded is None and self.accelerator.num_processes > 1:
+            self.accelerator.unwrap_model(self.module, keep_fp32_wrapper=False)
+        keep(self.player.module)
+        self.clear()
 
     def clear(self) -> None:
         """Drop the gradients."""
@@ -102,5 +141,7 @@ class Seat:
         return {f"{self.player.name}/{name}": value.detach().float() for name, value in scalars.items()}
 
     def _unsynchronised(self) -> Any:
-        """While a part that is not the last one has its turn: gradients stay with their process."""
+        """While a part that is not the last one has its turn: gradients stay with their process, unless in shards."""
+        if self.sharded is not None:
+            return contextlib.nullcontext()
         return self.accelerator.no_sync(self.module)
