@@ -126,7 +126,7 @@ def test_a_table_in_pieces_goes_on_and_is_told_from_others(tmp_path: Path, monke
     assert unpack_table(table, tmp_path / "out").files == done.files
     other = dataclasses.replace(table, columns=Columns(split="val"))
     with pytest.raises(
-        XlxmertError, match=r"expected pictures of .* found those of .*: choose another folder \(--pict"
+        XlxmertError, match=r"expected pictures of .* found those of another table, .*another folder \(--pict"
     ):
         unpack_table(other, tmp_path / "out")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from xlxmert.core.errors import XlxmertError
 from xlxmert.core.files import read_json, write_json
-from xlxmert.data.entries import brief, write_lines
+from xlxmert.data.entries import write_lines
 from xlxmert.data.shards import Sample, read_shard
 from xlxmert.data.tables import Table
 
@@ -102,12 +102,13 @@ def unpack_table(table: Table, out: Path) -> Unpacked:
 
 def _mark(out: Path, table: Table) -> None:
     """Make sure that what is there already is of the same table."""
-    mark = out / f"{table.name}.json"
-    facts = {"table": table.source, "columns": dataclasses.asdict(table.columns), "rows": PIECE}
-    if mark.exists() and (found := read_json(mark)) != facts:
+    mark, path = out / f"{table.name}.json", Path(table.source)
+    state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
+    facts = {"table": table.source, "columns": dataclasses.asdict(table.columns), "rows": PIECE, "state": state}
+    if mark.exists() and read_json(mark) != facts:
         raise XlxmertError(
-            f"expected pictures of {table.source} in {out}, found those of {brief(found)}: choose another folder "
-            "(--pictures), or delete this one"
+            f"expected pictures of {table.source} in {out}, found those of another table, or of an earlier state "
+            "of it: choose another folder (--pictures), or delete this one"
         )
     write_json(mark, facts)
 
