@@ -71,6 +71,8 @@ LEAST = 8
 """Pictures with captions that a training needs."""
 MANY = 5000
 """From as many pictures on, the model and the rates are those of the bundled checkpoint."""
+FEW = dataclasses.replace(SMALL.pretrain, most_cells=OBJECTIVES.most_cells)
+"""The objectives below that: the rates of a short run."""
 SHOWN = 6
 """Pictures of the sheet."""
 
@@ -131,7 +133,7 @@ class FolderRecipe:
 
     def objectives(self, pictures: int) -> PretrainConfig:
         """The objectives for as many pictures."""
-        return OBJECTIVES if pictures >= MANY else SMALL.pretrain
+        return OBJECTIVES if pictures >= MANY else FEW
 
 
 def train_folder(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from xlxmert.core.axes import UInt8
@@ -35,16 +36,18 @@ from xlxmert.tasks.pretrain import PretrainConfig
 from xlxmert.tasks.render import RenderConfig
 from xlxmert.train import TrainConfig
 from xlxmert.vision.backbone import load_backbone
-from xlxmert.vision.vocabulary import FeatureExtractor, fit_vocabulary
+from xlxmert.vision.codebook import Codebook
+from xlxmert.vision.vocabulary import FeatureExtractor, VisualVocabulary
 
 REFERENCE = 800
 """Pictures for which the lengths below are."""
-PRETRAIN, RENDER = 2500, 600
+PRETRAIN, RENDER = 2500, 900
 """Steps for as many or fewer: enough for two cores and half an hour."""
 PRETRAIN_POWER, RENDER_POWER = 0.6, 0.4
 """How the lengths grow with more pictures: at 20,000 they are about those of the bundled checkpoint."""
-CELLS_PER_CODE = 48
-"""How many cells a code stands for, about."""
+CELLS_PER_CODE = 12
+"""How many cells a code stands for, about. Things that stand anywhere need many codes: of 33 things in pictures that
+were kept out, a classifier names three when 1,024 codes are replaced by their mean patches, nine with 4,096."""
 LEAST_CODES, MOST_CODES = 64, 8192
 LOOKS = 24
 """Pictures on which the speed is measured."""
@@ -149,8 +152,7 @@ def rehearse(
     """
     spec = dataclasses.replace(what.codebook.features, embedded=0)  # the learned vector costs next to nothing
     extractor = FeatureExtractor.fit(load_backbone(deepest=max(spec.deepest, 2)), spec, pictures)
-    codes = min(what.codebook.codes, len(pictures) * spec.cells // 2)
-    vocabulary = fit_vocabulary(extractor, pictures, codes, iterations=1)
+    vocabulary = _random_vocabulary(extractor, pictures, what.codebook.codes)
     begun = time.perf_counter()
     visual = encoded(vocabulary, pictures, keep_features=False)
     looked = (time.perf_counter() - begun) / len(pictures)
@@ -158,6 +160,7 @@ def rehearse(
         root, names = Path(folder), [str(place) for place in range(len(pictures))]
         sentences = [Sentence(text, place) for place, text in enumerate(captions)]
         fingerprint = vocabulary.codebook.fingerprint
+        codes = what.codebook.codes
         store = write_store(root / "store", visual, names, sentences, tokenizer, AnswerTable(()), fingerprint, codes)
         prepared = Prepared(store, vocabulary)
         first = _trial(pretrain_loop(root / "pretrain", TRIED[0], PRETRAIN_BATCH, quiet=True))
@@ -167,6 +170,15 @@ def rehearse(
             prepared, lambda index: square(Image.fromarray(pictures[index]), size), what.generator, what.losses, second
         )
         return Pace(looked, _seconds_per_step(first.out), _seconds_per_step(second.out))
+
+
+def _random_vocabulary(
+    extractor: FeatureExtractor, pictures: Sequence[UInt8[np.ndarray, "S S 3"]], codes: int
+) -> VisualVocabulary:
+    """As many codes as there will be, standing for cells of some pictures, over and over."""
+    rows = extractor.features(torch.from_numpy(np.stack(pictures))).flatten(0, 1)
+    centroids = rows[torch.arange(codes) % len(rows)]
+    return VisualVocabulary(extractor.backbone, extractor.spec, extractor.statistics, Codebook(centroids))
 
 
 def _trial(loop: TrainConfig) -> TrainConfig:
