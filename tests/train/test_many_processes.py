@@ -43,15 +43,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def launcher(processes: int) -> list[str]:
+def launcher(processes: int, accelerate: bool = False) -> list[str]:
     if processes == 1:
         return [sys.executable]
+    if accelerate:
+        module = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--mixed_precision=no"]
+        return [*module, "--num_machines=1", "--dynamo_backend=no", f"--num_processes={processes}"]
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
 
 
-def pretrain(data: Path, out: Path, processes: int, steps: int = 20, *more: str) -> "subprocess.CompletedProcess[str]":
+def pretrain(
+    data: Path, out: Path, processes: int, steps: int = 20, *more: str, accelerate: bool = False
+) -> "subprocess.CompletedProcess[str]":
     """The real command, with AdamW: Muon's products in bfloat16 carry rounding further than 1e-5."""
-    command = [*launcher(processes), "-m", "xlxmert", "pretrain", f"--store={data / 'store'}"]
+    command = [*launcher(processes, accelerate), "-m", "xlxmert", "pretrain", f"--store={data / 'store'}"]
     command += [f"--codebook={data / 'vocabulary.safetensors'}", "--preset=tiny", f"--loop.out={out}"]
     command += [
         f"--loop.steps={steps}",
@@ -105,6 +110,14 @@ def test_four_processes_and_shards_have_the_same_curve_and_the_same_files(data: 
         assert mine.keys() == yours.keys()
         for name, tensor in mine.items():
             torch.testing.assert_close(tensor, yours[name], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_accelerate_launches_the_same(data: Path, tmp_path: Path) -> None:
+    assert pretrain(data, tmp_path / "one", 1, 8, "--loop.accumulate=2").returncode == 0
+    both = pretrain(data, tmp_path / "two", 2, 8, accelerate=True)
+    assert both.returncode == 0, both.stderr
+    assert_same_curve(tmp_path / "one", tmp_path / "two", 8)
 
 
 @pytest.mark.slow
