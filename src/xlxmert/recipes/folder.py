@@ -161,11 +161,11 @@ def train_folder(
         return done
     held = _split(images, out, told, plan, recipe)
     prepared = _prepared(images, out, recipe, plan, device, bar)
-    pictures = prepared.store.size
+    count = len(told)
     loop = pretrain_loop(out / "pretrain", plan.pretrain_steps, PRETRAIN_BATCH, recipe.seed, recipe.quiet)
-    model = pretrain(prepared, recipe.shape(pictures), recipe.objectives(pictures), loop)
+    model = pretrain(prepared, recipe.shape(count), recipe.objectives(count), loop)
     generator = _generator(images, out, recipe, plan, prepared)
-    facts = {"pictures": pictures, "plan": dataclasses.asdict(plan), "guidance": GUIDANCE}
+    facts = {"pictures": prepared.store.size, "plan": dataclasses.asdict(plan), "guidance": GUIDANCE}
     bundle = prepared.bundle(model, generator, facts)
     bundle.save_pretrained(out / "checkpoint")
     return _scored(images, out, recipe, bundle, held)
