@@ -150,7 +150,7 @@ def test_lxmert_is_converted_and_says_that_it_cannot_paint_or_look(
     assert code == 0 and "LXMERT" in out
     for verb, told in (
         (("paint", "a dog", "--out", tmp_path), "as X-LXMERT does (found codes=0 in its config, as in LXMERT)"),
-        (("caption", album), "visual vocabulary (found none in it; a converted one has none"),
+        (("caption", album), "visual vocabulary (found none in it; it reads its detector"),
         (("answer", album, "what color is the car ?"), "visual vocabulary"),
         (("match", album, "--text", "a dog"), "visual vocabulary"),
     ):

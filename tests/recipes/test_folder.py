@@ -83,15 +83,15 @@ def test_what_was_there_is_not_lost(images: Path, tmp_path: Path) -> None:
 def test_lengths_grow_with_the_folder_and_end_near_the_bundled_ones() -> None:
     few, some, many = (plan_of(count, 64) for count in (10, 800, 20_000))
     assert (few.codes, few.held_out) == (64, 0)
-    assert (some.codes, some.pretrain_steps, some.render_steps, some.held_out) == (1024, 2500, 600, 40)
-    assert many.codes == 8192 and 15_000 < many.pretrain_steps < 20_000 and 2000 < many.render_steps < 2500
+    assert (some.codes, some.pretrain_steps, some.render_steps, some.held_out) == (4096, 2500, 900, 40)
+    assert many.codes == 8192 and 15_000 < many.pretrain_steps < 20_000 and 3000 < many.render_steps < 3500
 
 
 def test_minutes_are_kept() -> None:
     pace, plan = Pace(0.01, 0.2, 0.8), plan_of(800, 64)
     shorter = pace.fitted(plan, 800, 10.0)
     assert sum(pace.seconds(shorter, 800).values()) == pytest.approx(600, abs=1)
-    assert shorter.pretrain_steps / shorter.render_steps == pytest.approx(2500 / 600, rel=0.01)
+    assert shorter.pretrain_steps / shorter.render_steps == pytest.approx(2500 / 900, rel=0.01)
     with pytest.raises(UsageError, match=r"--minutes 0\.5"):
         pace.fitted(plan, 800, 0.5)
 

@@ -43,10 +43,10 @@ def test_a_player_trains_only_its_own_part_and_flags_come_back(tmp_path: Path) -
 
 def test_the_loss_falls_and_batches_are_asked_for_once_in_order(tmp_path: Path) -> None:
     task = TinyTask(drop=0.0)
-    train(task, settings(tmp_path, steps=120, batch_size=64, accumulate=2, log_every=20))
+    train(task, settings(tmp_path, steps=120, batch_size=16, accumulate=2, log_every=20))
     curve = [json.loads(line) for line in (tmp_path / "curve.jsonl").open()]
     assert [line["step"] for line in curve] == [20, 40, 60, 80, 100, 120]
-    assert curve[-1]["model/loss"] < 0.7 * curve[0]["model/loss"]
+    assert curve[-1]["model/loss"] < 0.2 * curve[0]["model/loss"]
     assert task.asked == [(step, Part(half, 2)) for step in range(120) for half in (0, 1)]
     assert set(curve[0]) == {
         "step", "model/loss", "model/absolute", "model/norm", "model/lr", "critic/loss", "critic/norm", "critic/lr"
