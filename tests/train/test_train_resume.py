@@ -85,7 +85,10 @@ def fail() -> None:
     raise RuntimeError("power cut")
 
 
-def test_a_second_interrupt_stops_at_once_and_harms_nothing(tmp_path: Path) -> None:
+def test_a_second_interrupt_stops_at_once_and_harms_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+
     def twice() -> None:
         interrupt()
         interrupt()
