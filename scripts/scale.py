@@ -177,6 +177,7 @@ def measured(folder: Path, steps: int, train: int) -> dict[str, float]:
     """Open a store, make batches, train if asked; every time in seconds, every size in bytes."""
     import torch
 
+    from xlxmert.core.task import WHOLE
     from xlxmert.data.store import Store
     from xlxmert.models.families import build
     from xlxmert.models.lxmert import WORLD
@@ -194,7 +195,7 @@ def measured(folder: Path, steps: int, train: int) -> dict[str, float]:
     task = PretrainTask(model, store, OBJECTIVES)
     ready = time.perf_counter()
     after = memory()
-    feed, device = Feed(task, BATCH, 1, 10 + steps), torch.device("cpu")
+    feed, device = Feed(task, BATCH, 10 + steps, [WHOLE]), torch.device("cpu")
     for step in range(10):
         feed.take(step, device)
     begun, peak = time.perf_counter(), 0
