@@ -37,6 +37,7 @@ from xlxmert.data.submission import read_vqa_submission
 from xlxmert.models.lxmert import MINI
 from xlxmert.models.lxmert.config import LxmertConfig
 from xlxmert.recipes.codebook import CodebookRecipe, fit_codebook
+from xlxmert.recipes.command import run_alone
 from xlxmert.recipes.evaluate_files import Files, evaluate_files
 from xlxmert.recipes.finetune import OPTIM, finetune, finetune_loop, fresh
 from xlxmert.recipes.prepare import PrepareRecipe, prepare
@@ -223,7 +224,6 @@ def _told(record: QuestionRecord, reply: str) -> str:
 
 def main() -> None:
     """Run the recipe from the command line."""
-    import tyro
 
     def easy_vqa(
         out: Path = Path("runs/easy-vqa"), data: Path | None = None, steps: int = EasyVqa.steps, held: int = 0
@@ -232,10 +232,7 @@ def main() -> None:
         report = run(out, data, EasyVqa(steps=steps, held=held))
         print(json.dumps(report, indent=2))
 
-    try:
-        tyro.cli(easy_vqa)
-    except XlxmertError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_alone(easy_vqa)
 
 
 if __name__ == "__main__":

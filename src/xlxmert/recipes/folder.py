@@ -127,6 +127,11 @@ class FolderRecipe:
         shape, objectives = self.shape(pictures), self.objectives(pictures)
         return Rehearsal(self.codebook(plan.codes), shape, objectives, self.generator, self.losses)
 
+    @property
+    def longest(self) -> int:
+        """Most tokens of a caption, without the two that frame it; the same for any number of pictures."""
+        return (self.model or WORLD_MODEL).max_text - 2
+
     def shape(self, pictures: int) -> ModelConfig:
         """The transformer for as many pictures."""
         return self.model or (WORLD_MODEL if pictures >= MANY else SMALL.model)
@@ -160,8 +165,8 @@ def train_folder(
     if (done := _finished(out / "checkpoint")) is not None:
         return done
     held = _split(images, out, told, plan, recipe)
-    prepared = _prepared(images, out, recipe, plan, device, bar)
-    count = len(told)
+    paths, count = [path for path in told if path not in held], len(told)
+    prepared = _prepared(images, paths, out, recipe, plan, device, bar)
     loop = pretrain_loop(out / "pretrain", plan.pretrain_steps, PRETRAIN_BATCH, recipe.seed, recipe.quiet)
     model = pretrain(prepared, recipe.shape(count), recipe.objectives(count), loop)
     generator = _generator(images, out, recipe, plan, prepared)
@@ -235,7 +240,7 @@ def _rehearsed(recipe: FolderRecipe, told: Told) -> Plan:
     reader = PictureReader()
     looks = list(reader.read([paths[int(place)] for place in order], len(order)))[:LOOKS]
     tokenizer = Tokenizer.train([text for texts in told.values() for text in texts], PrepareRecipe.words)
-    captions = [_short(told[path], tokenizer, recipe.shape(count).max_text - 2) for path, _ in looks]
+    captions = [_short(told[path], tokenizer, recipe.longest) for path, _ in looks]
     pace = rehearse([picture for _, picture in looks], captions, tokenizer, recipe.rehearsal(count, plan))
     if recipe.minutes:
         plan = pace.fitted(plan, count, recipe.minutes)
@@ -266,26 +271,30 @@ def _split(images: Path, out: Path, told: Told, plan: Plan, recipe: FolderRecipe
 
 
 def _prepared(
-    images: Path, out: Path, recipe: FolderRecipe, plan: Plan, device: torch.device | str, bar: Bar
+    images: Path,
+    paths: Sequence[Path],
+    out: Path,
+    recipe: FolderRecipe,
+    plan: Plan,
+    device: torch.device | str,
+    bar: Bar,
 ) -> Prepared:
-    """The visual vocabulary and the store, made or opened."""
+    """The visual vocabulary of the pictures at ``paths`` and their store, made or opened."""
     codebook, store, captions = out / "vocabulary.safetensors", out / "store", out / "train.jsonl"
     if not codebook.exists():
         recipe.log(f"fitting {plan.codes:,} codes")
-        paths = list(told_pictures(images, [captions]))
         with bar("looking at pictures") as progress:
             fitted = fit_codebook(images, recipe.codebook(plan.codes), device, progress, paths)
         fitted.vocabulary.save(codebook)
     if not (store / "store.json").exists():
         recipe.log("turning pictures into codes and captions into words")
-        longest = recipe.shape(0).max_text - 2
-        settings = PrepareRecipe(longest=longest)
+        settings = PrepareRecipe(longest=recipe.longest)
         with bar("encoding pictures") as progress:
             made = prepare(store, Sources(images, captions=(captions,)), codebook, settings, device, progress=progress)
         for path, reason in made.unreadable.items():
             recipe.log(f"passed over {path}: {reason}")
         if made.too_long:
-            recipe.log(f"left out {made.too_long} captions of more than {longest} tokens")
+            recipe.log(f"left out {made.too_long} captions of more than {recipe.longest} tokens")
     return Prepared.open(store, codebook)
 
 

@@ -29,6 +29,7 @@ from xlxmert.data.pretraining import ToldPicture, write_pretraining
 from xlxmert.data.records import Id, PictureRecord, QuestionRecord
 from xlxmert.data.visual_genome import read_image_data, read_question_answers, read_regions
 from xlxmert.data.vqa import read_vqa
+from xlxmert.recipes.command import run_alone
 
 PAPER = {"mscoco": 617_000, "vg": 5_390_000, "vqa": 658_000, "gqa": 1_070_000, "visual7w": 1_440_000}
 """Sentences by data set in the papers (X-LXMERT, table 5; LXMERT, table 1), 9.18 million of 180,000 pictures."""
@@ -234,10 +235,7 @@ def main() -> None:
         write_pretraining(out, gathered.pictures())
         print(json.dumps(gathered.summary(), indent=2))
 
-    try:
-        tyro.cli(run)
-    except XlxmertError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_alone(run)
 
 
 if __name__ == "__main__":

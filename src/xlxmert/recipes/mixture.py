@@ -28,6 +28,7 @@ from xlxmert.data.pictures import PictureFolder
 from xlxmert.data.pretraining import KINDS, ToldPicture, plain_answers, read_pretraining
 from xlxmert.data.store import Sentence, Store, write_store
 from xlxmert.data.tokenizer import Tokenizer
+from xlxmert.recipes.command import run_alone
 from xlxmert.recipes.gather import NOTHING_HELD, HeldOut
 from xlxmert.recipes.given import MOST_NUMBERS, check_sizes, frequent, given_answers, given_tokenizer
 from xlxmert.recipes.picture_sources import PictureSources, check_missing, open_look, store_facts
@@ -246,10 +247,7 @@ def main() -> None:
         """Write the papers' pre-training mixture as a store."""
         print(json.dumps(mix(out, told, sources, held_out, recipe, device, overwrite).summary(), indent=2))
 
-    try:
-        tyro.cli(run)
-    except XlxmertError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_alone(run)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Each gives what the store keeps of them, and nothing needs them all in memory. W
 ``mixture`` share.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ class PictureFiles:
             yield Seen(found.paths, names, found.arrays, found.unreadable, found.same)
 
 
-class Published:
+class Published(ABC):
     """What others published of pictures: rows that are put into files beside the store first."""
 
     codebook: Codebook | None
@@ -139,9 +140,9 @@ class Published:
         """Of the codes."""
         return None if self.codebook is None else self.codebook.centroids.numpy()
 
+    @abstractmethod
     def rows(self, wanted: Sequence[str], progress: Progress) -> Iterator[tuple[str, Row]]:
         """Name and row of the wanted pictures that are there, in any order, each once."""
-        raise NotImplementedError
 
     @contextmanager
     def seen(self, out: Path, wanted: Sequence[Picture], progress: Progress) -> Iterator[Seen]:

@@ -21,6 +21,7 @@ from xlxmert.core.files import read_json, write_json
 from xlxmert.data.entries import write_lines
 from xlxmert.data.shards import Sample, read_shard
 from xlxmert.data.tables import Table
+from xlxmert.recipes.command import run_alone
 
 PIECE = 1000
 """Rows of a table that are written together."""
@@ -144,16 +145,12 @@ def _name(sample: Sample) -> str:
 
 def main() -> None:
     """Run the recipe from the command line."""
-    import tyro
 
     def run(shards: tuple[Path, ...], out: Path) -> None:
         """Unpack webdataset's shards for `xlxmert prepare`."""
         print(json.dumps(unpack(shards, out).summary(), indent=2))
 
-    try:
-        tyro.cli(run)
-    except XlxmertError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_alone(run)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ Time and scores: docs/results.md.
 """
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from xlxmert.core.axes import UInt8
 from xlxmert.core.errors import XlxmertError
 from xlxmert.data.answers import AnswerTable
 from xlxmert.data.store import Sentence, Store, write_store
+from xlxmert.data.tokenizer import Tokenizer
 from xlxmert.data.world.annotations import captions_of
 from xlxmert.data.world.scene import make_scene
 from xlxmert.models.xgpt import WORLD, XgptConfig
@@ -38,6 +38,7 @@ from xlxmert.recipes.evaluate import evaluate_world
 from xlxmert.recipes.train_store import Prepared
 from xlxmert.recipes.world import WorldRecipe, half_precision, picture
 from xlxmert.studio import Studio
+from xlxmert.vision.vocabulary import VisualVocabulary
 
 SECOND = 2500
 """Steps of the second stage."""
@@ -77,8 +78,9 @@ def run(out: Path, recipe: CaptionerRecipe = CaptionerRecipe(), quiet: bool = Fa
     bundle, seed = Bundle.from_pretrained(), recipe.world.seed
     config = of_stage("captioning")
     loop = captioner_loop(out / "captioner", recipe.steps, recipe.batch, seed, quiet)
-    model = train_captioner(prepare(out / "store", recipe, bundle, 0), recipe.model, config, loop)
-    both = prepare(out / "both", recipe, bundle, recipe.rebuilt)
+    first = prepare(out / "store", recipe, bundle)
+    model = train_captioner(first, recipe.model, config, loop)
+    both = with_rebuilt(out / "both", recipe, bundle, first)
     second = captioner_loop(out / "second", recipe.second, recipe.batch, seed, quiet)
     model = train_captioner(both, model, dataclasses.replace(config, optim=HALF), second)
     facts = {"pictures": recipe.world.pictures, "steps": recipe.steps + recipe.second, "batch": recipe.batch}
@@ -86,8 +88,8 @@ def run(out: Path, recipe: CaptionerRecipe = CaptionerRecipe(), quiet: bool = Fa
     return score(out / "checkpoint", recipe, captioner)
 
 
-def prepare(folder: Path, recipe: CaptionerRecipe, bundle: Bundle, rebuilt: int) -> Prepared:
-    """Write a store of all pictures and the first ``rebuilt`` of them rebuilt from their codes, or open it.
+def prepare(folder: Path, recipe: CaptionerRecipe, bundle: Bundle) -> Prepared:
+    """Write the store of the pictures, or open it.
 
     Raises:
         XlxmertError: the bundled checkpoint cannot look at pictures.
@@ -96,19 +98,40 @@ def prepare(folder: Path, recipe: CaptionerRecipe, bundle: Bundle, rebuilt: int)
     if vocabulary is None:
         raise XlxmertError("expected a visual vocabulary in the bundled checkpoint, found none: reinstall xlxmert")
     if not (folder / "store.json").exists():
-        recipe.log(f"preparing {world.pictures} pictures with their captions, {rebuilt} of them twice")
-        true = (picture(world, index) for index in range(world.pictures))
+        recipe.log(f"preparing {world.pictures} pictures with their captions")
         with half_precision():
-            again = _rebuilt(Studio(bundle), world, rebuilt)
-            visual = encoded(vocabulary, itertools.chain(true, again), keep_features=True)
-        shown = [*range(world.pictures), *range(rebuilt)]
-        sentences = (each for place, index in enumerate(shown) for each in _captions(world, index, place))
-        names = [f"{index}{' rebuilt' * (place >= world.pictures)}" for place, index in enumerate(shown)]
-        codebook = vocabulary.codebook
-        write_store(
-            folder, visual, names, sentences, bundle.tokenizer, AnswerTable(()), codebook.fingerprint, len(codebook)
-        )
+            true = (picture(world, index) for index in range(world.pictures))
+            visual = encoded(vocabulary, true, keep_features=True)
+        _write(folder, world, bundle.tokenizer, vocabulary, visual)
     return Prepared(Store.open(folder, vocabulary.codebook.fingerprint), vocabulary)
+
+
+def with_rebuilt(folder: Path, recipe: CaptionerRecipe, bundle: Bundle, first: Prepared) -> Prepared:
+    """Write a store of the first one's pictures and of some of them rebuilt from their codes, or open it."""
+    vocabulary = first.vocabulary
+    assert isinstance(vocabulary, VisualVocabulary)
+    if not (folder / "store.json").exists():
+        recipe.log(f"preparing {recipe.rebuilt} pictures once more, rebuilt from their codes")
+        with half_precision():
+            again = encoded(vocabulary, _rebuilt(Studio(bundle), recipe.world, recipe.rebuilt), keep_features=True)
+        visual = {name: np.concatenate([first.store.picture_array(name), rows]) for name, rows in again.items()}
+        _write(folder, recipe.world, bundle.tokenizer, vocabulary, visual)
+    return Prepared(Store.open(folder, vocabulary.codebook.fingerprint), vocabulary)
+
+
+def _write(
+    folder: Path,
+    world: WorldRecipe,
+    tokenizer: Tokenizer,
+    vocabulary: VisualVocabulary,
+    visual: Mapping[str, np.ndarray],
+) -> None:
+    """A store of all pictures, and of as many again, from the first on, as ``visual`` has more rows."""
+    count, codebook = len(visual["codes"]), vocabulary.codebook
+    shown = [*range(world.pictures), *range(count - world.pictures)]
+    sentences = (each for place, index in enumerate(shown) for each in _captions(world, index, place))
+    names = [f"{index}{' rebuilt' * (place >= world.pictures)}" for place, index in enumerate(shown)]
+    write_store(folder, visual, names, sentences, tokenizer, AnswerTable(()), codebook.fingerprint, len(codebook))
 
 
 def _rebuilt(studio: Studio, world: WorldRecipe, count: int) -> Iterator[UInt8[np.ndarray, "S S 3"]]:

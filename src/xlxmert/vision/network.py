@@ -1,5 +1,6 @@
 """What every backbone is: a frozen picture network that gives feature maps by their stride."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import nn
@@ -7,7 +8,7 @@ from torch import nn
 from xlxmert.core.axes import Float, Tensor
 
 
-class PictureNetwork(nn.Module):
+class PictureNetwork(nn.Module, ABC):
     """Pixels to feature maps; nothing in it is trained here."""
 
     name: str
@@ -16,10 +17,11 @@ class PictureNetwork(nn.Module):
     """Of its maps, in pixels, ascending: each a power of two."""
 
     @property
+    @abstractmethod
     def channels(self) -> dict[int, int]:
         """The width of the feature map at each stride."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, pictures: Float[Tensor, "B 3 H W"], deepest: int | None = None) -> list[Tensor]:
         """Feature maps by depth, each ``(B, C, H / stride, W / stride)``; see `strides`.
 
@@ -27,7 +29,6 @@ class PictureNetwork(nn.Module):
             pictures: pixels in [-1, 1].
             deepest: stop after this stride (0 gives no maps); default all there are.
         """
-        raise NotImplementedError
 
     def packed(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Weights and what else is needed to build it again; None where its name is enough."""
